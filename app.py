@@ -1,0 +1,293 @@
+"""The top of the house: reads the settings, builds everything once, wires it together. Nobody imports this module."""
+
+import fcntl
+import logging
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import flask_openapi_swagger
+from flask import Blueprint, Flask, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_bootstrap import Bootstrap5
+from flask_openapi import Info, OpenAPI
+from flask_openapi.models import Schema
+from flask_wtf import CSRFProtect
+from sqlalchemy import inspect, text
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from image_processor import product_csv
+from image_processor.addresses import AddressHoles
+from image_processor.answers import Answers, Inbox
+from image_processor.api import Problem, api, invalid_option, problem
+from image_processor.compressor import Compressor
+from image_processor.config import Settings, load_settings
+from image_processor.deliveries import Deliveries
+from image_processor.door import Door
+from image_processor.downloader import Downloader
+from image_processor.errors import ConfigError, RequestError
+from image_processor.http_client import GuardedClient
+from image_processor.image_work import FairShare, Workshop
+from image_processor.log_lines import OneLine
+from image_processor.models import db
+from image_processor.pages import error_page, pages
+from image_processor.pipeline import Pipeline
+from image_processor.politeness import HostLimits
+from image_processor.product_csv import CSVLimits
+from image_processor.repository import Repository, prepare_engine
+from image_processor.storage import Storage
+from image_processor.uploads import UploadOptions, Uploads
+from image_processor.webhook import SECRET_FORM, new_secret, valid_secret
+from image_processor.worker import Worker
+
+VERSION = "0.1.0"
+DO_NOT_TRY_AGAIN = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+log = logging.getLogger("skulight")
+
+
+def create_app(**overrides: object) -> Flask:
+    """Build the application; `overrides` (names of settings) win over the environment.
+
+    Nothing is worked yet: the server calls `app.extensions["worker"].start()`. Raises ConfigError, with a sentence,
+    when a setting makes no sense.
+    """
+    settings = load_settings(**overrides)
+    _start_log(settings)
+    app = _new_app(settings)
+    _prepare_database(app, settings)
+    _build(app, settings)
+    _register(app)
+    return app
+
+
+def serve() -> Flask:
+    """The application for gunicorn; when a setting makes no sense, one sentence instead of a traceback."""
+    try:
+        return create_app()
+    except ConfigError as error:
+        log.critical("SKUlight does not start. %s", error)
+        sys.exit(DO_NOT_TRY_AGAIN)
+
+
+# ---- the application -----------------------------------------------------------------------------------------------
+
+
+def _new_app(settings: Settings) -> OpenAPI:
+    app = OpenAPI(
+        __name__,
+        info=Info(
+            title="SKUlight", version=VERSION, description="A catalogue of image URLs in; compressed images out."
+        ),
+        doc_ui=False,
+        validation_error_status=400,
+        validation_error_model=Problem,
+        validation_error_callback=invalid_option,
+    )
+    app.openapi_version = "3.1.0"
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
+    instance = settings.instance_path.resolve()
+    instance.mkdir(parents=True, exist_ok=True)
+    app.config.update(
+        SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
+        SQLALCHEMY_DATABASE_URI=settings.database_url or f"sqlite:///{instance / 'skulight.db'}",
+        # Up to 64 request threads and 32 HTTP threads ask at the same time, each for a moment.
+        # Parameters hold texts of strangers, which do not belong into the log.
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 100, "hide_parameters": True},
+        MAX_CONTENT_LENGTH=settings.max_upload_bytes + 100_000,  # the form around the file
+        MAX_FORM_MEMORY_SIZE=100_000,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SECURE=(settings.public_base_url or "").startswith("https://"),
+        WTF_CSRF_CHECK_DEFAULT=False,  # the page's form checks its own token; programs send none
+    )
+    return app
+
+
+def _kept_secret(path: Path, make: Callable[[], str]) -> str:
+    """The secret in a file that only its owner may read; made at the first start, whichever process comes first."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(make())
+    return path.read_text().strip()
+
+
+def _start_log(settings: Settings) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine())
+    logging.basicConfig(handlers=[handler], level=settings.log_level)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+
+
+# ---- the database --------------------------------------------------------------------------------------------------
+
+
+def _prepare_database(app: Flask, settings: Settings) -> None:
+    db.init_app(app)
+    # Alembic takes 0.3 s to import. The `flask` command has loaded it already; the server needs it only to migrate.
+    if "flask_migrate" in sys.modules:
+        _prepare_migrations(app)
+    with app.app_context(), (settings.instance_path / "migrate.lock").open("w") as lock:
+        prepare_engine(db.engine)
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # of several processes that start at once, one migrates
+        if _schema_version() != _newest_migration():
+            _prepare_migrations(app).upgrade()
+
+
+def _prepare_migrations(app: Flask) -> ModuleType:
+    import flask_migrate
+
+    flask_migrate.Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+    return flask_migrate
+
+
+def _schema_version() -> str | None:
+    """The migration the database is at; None for a new database."""
+    with db.engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def _newest_migration() -> str:
+    """Migrations are numbered and in one line: `0001_first_tables.py`."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+# ---- the parts -----------------------------------------------------------------------------------------------------
+
+
+def _build(app: Flask, settings: Settings) -> None:
+    """Build every part, from the bottom to the top, and keep what the pages and the API ask for."""
+    with app.app_context():
+        repository = Repository(db.engine)
+    storage = Storage(settings.processed_images_path, settings.instance_path / "uploads")
+    csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row)
+    client = _client(settings)
+    workshop = _workshop(settings, storage, client)
+    webhook_secrets = _webhook_secrets(settings)
+    deliveries = Deliveries(repository, client, webhook_secrets, settings.schedule_seconds())
+    worker = Worker(
+        settings.instance_path / "worker.lock",
+        repository,
+        Pipeline(repository, workshop, csv_limits),
+        deliveries,
+        workshop,
+        warm_up=partial(_warm_up, workshop),
+        cut_network=client.cut,
+    )
+    defaults = UploadOptions(settings.quality, settings.max_dimension)
+    app.extensions.update(
+        worker=worker,
+        storage=storage,
+        uploads=Uploads(repository, storage, csv_limits, defaults, worker.submit),
+        answers=Answers(repository, storage),
+        inbox=Inbox(repository, webhook_secrets),
+        door=_door(settings),
+    )
+
+
+def _door(settings: Settings) -> Door:
+    return Door(
+        public_base_url=settings.public_base_url,
+        trusted_hosts=tuple(host.strip() for host in settings.trusted_hosts.split(",") if host.strip()),
+        api_key=settings.api_key,
+        uploads_per_minute=settings.rate_limit,
+    )
+
+
+def _client(settings: Settings) -> GuardedClient:
+    contact = f"; {settings.contact}" if settings.contact else ""
+    return GuardedClient(
+        user_agent=f"SKUlight/{VERSION} (product image compressor{contact})",
+        holes=AddressHoles.parse(settings.allowed_private_addresses),
+        connect_timeout=settings.connect_timeout,
+        total_timeout=settings.download_timeout,
+        max_bytes=settings.max_download_bytes,
+        pool_size=settings.download_threads,
+    )
+
+
+def _workshop(settings: Settings, storage: Storage, client: GuardedClient) -> Workshop:
+    compress_threads = settings.compress_threads or len(os.sched_getaffinity(0))
+    return Workshop(
+        storage=storage,
+        downloader=Downloader(client),
+        compressor=Compressor(
+            jpeg_optimize=settings.jpeg_optimize,
+            jpeg_progressive=settings.jpeg_progressive,
+            max_pixels=settings.max_pixels,
+            max_decode_bytes=settings.max_decode_bytes,
+        ),
+        limits=HostLimits(settings.per_host_connections),
+        download_pool=ThreadPoolExecutor(settings.download_threads, thread_name_prefix="download"),
+        compress_pool=ThreadPoolExecutor(compress_threads, thread_name_prefix="compress"),
+        max_attempts=settings.max_attempts,
+        stop=threading.Event(),
+        share=FairShare(),
+    )
+
+
+def _webhook_secrets(settings: Settings) -> tuple[str, ...]:
+    given = settings.webhook_secret or _kept_secret(settings.instance_path / "webhook_secret", new_secret)
+    if not all(valid_secret(secret) for secret in given.split()):
+        raise ConfigError(
+            f"IMAGE_PROCESSOR_WEBHOOK_SECRET makes no sense: it must be {SECRET_FORM} (or two of them, with a space)."
+        )
+    return tuple(given.split())
+
+
+def _warm_up(workshop: Workshop) -> None:
+    """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
+    product_csv.warm_up()
+    workshop.compressor.warm_up()
+
+
+# ---- the ways in ---------------------------------------------------------------------------------------------------
+
+
+def _register(app: OpenAPI) -> None:
+    app.extensions["door"].guard(app)
+    Bootstrap5(app)
+    CSRFProtect(app)
+    app.register_api(api)
+    app.components_schemas["Problem"] = Schema(**Problem.model_json_schema())
+    app.register_blueprint(pages)
+    app.register_blueprint(_docs(app))
+    app.register_error_handler(RequestError, _answer_error)
+    app.register_error_handler(HTTPException, _answer_error)
+    app.register_error_handler(Exception, _answer_defect)
+
+
+def _docs(app: OpenAPI) -> Blueprint:
+    """The API document and the page that shows it, with the assets of the installed package."""
+    assets = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
+    docs = Blueprint("docs", __name__, url_prefix="/docs", static_folder=str(assets), static_url_path="/assets")
+    docs.add_url_rule("/", "page", lambda: render_template("docs.html"))
+    docs.add_url_rule("/openapi.json", "document", lambda: jsonify(app.api_doc))
+    return docs
+
+
+def _answer_error(error: RequestError | HTTPException) -> ResponseReturnValue:
+    """As a page to a browser on a page's address, as a problem to everybody else."""
+    wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    is_api = request.blueprint == "api" or request.path.startswith("/api/")
+    return error_page(error) if wants_page and not is_api else problem(error)
+
+
+def _answer_defect(error: Exception) -> ResponseReturnValue:
+    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return _answer_error(InternalServerError("Something went wrong inside SKUlight; the log has the details."))

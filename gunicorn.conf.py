@@ -1,0 +1,51 @@
+"""The server: one process, many threads. `HOST` and `PORT` say where; beyond loopback only with an API key."""
+
+import ipaddress
+import os
+import sys
+from typing import Any
+
+from dotenv import dotenv_values
+
+_environment = {**dotenv_values(".env"), **os.environ}
+_host = _environment.get("IMAGE_PROCESSOR_HOST") or _environment.get("HOST") or "127.0.0.1"
+_port = _environment.get("IMAGE_PROCESSOR_PORT") or _environment.get("PORT") or "8000"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+wsgi_app = "app:serve()"
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+workers = 1
+worker_class = "gthread"
+threads = 128  # threads are cheap here: 48 clients that send a byte a second leave 80 for the others
+graceful_timeout = 30
+control_socket_disable = True  # it would lie in the home folder
+accesslog = None
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to be reachable for others without a key, wherever the address came from."""
+    public = [address for address in server.cfg.address if isinstance(address, tuple) and not _is_loopback(address[0])]
+    if public and not _environment.get("IMAGE_PROCESSOR_API_KEY"):
+        sys.exit(
+            f"HOST is {public[0][0]!r}, which other machines can reach, but there is no IMAGE_PROCESSOR_API_KEY: "
+            "anybody could use this server. Set a key of at least 16 characters, or leave HOST at 127.0.0.1."
+        )
+
+
+def post_worker_init(worker: Any) -> None:
+    """The process is up: begin to work."""
+    worker.app.callable.extensions["worker"].start()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """The process ends: begin nothing more."""
+    application = getattr(worker, "wsgi", None)  # absent when the start was refused
+    if application is not None:
+        application.extensions["worker"].stop()

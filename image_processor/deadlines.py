@@ -1,0 +1,138 @@
+"""Cuts sockets whose time is over, with one thread for all of them.
+
+A socket's own time-out bounds the wait for the next byte, never the whole: a server that drips a byte a second runs for
+ever. Only shutting the socket down from outside ends the read that hangs on it.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from image_processor.errors import FetchConnectionError, FetchTimeout
+
+_STOPPED = "The download was stopped because the server is shutting down; it can be tried again."
+# Seconds the thread stays when there is nothing to watch.
+_IDLE_SECONDS = 5.0
+
+
+class Deadline:
+    """The moment one exchange must be over, and the socket to cut then."""
+
+    __slots__ = ("_descriptor", "_lock", "_stopped", "answered", "at", "is_cut")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.is_cut = False
+        # Set by whoever reads the answer, for the report: too slow is not the same as dead.
+        self.answered = False
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._descriptor = -1
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(self.at - time.monotonic(), 0.0)
+
+    def check(self) -> None:
+        """Raise FetchTimeout when the time is over, FetchConnectionError when the exchange was stopped."""
+        if self._stopped:
+            raise FetchConnectionError(_STOPPED)
+        if self.is_cut or self.remaining() == 0.0:
+            raise FetchTimeout(answered=self.answered)
+
+    def hold(self, sock: socket.socket) -> None:
+        """Make `sock` the one to cut. Raises like `check` when it is too late for that."""
+        # A duplicate, because the owner may close its descriptor while another thread cuts, and the number would then
+        # belong to somebody else's socket. Shutting the duplicate down reaches through TLS, too.
+        duplicate = os.dup(sock.fileno())
+        with self._lock:
+            self._drop()
+            self._descriptor = duplicate
+        if self.is_cut:
+            self.release()
+        self.check()
+
+    def release(self) -> None:
+        """Let go of the socket."""
+        with self._lock:
+            self._drop()
+
+    def cut(self, *, stopped: bool = False) -> None:
+        """Shut the socket down now; whoever reads from it wakes up."""
+        with self._lock:
+            self._stopped = self._stopped or (stopped and not self.is_cut)
+            self.is_cut = True
+            if self._descriptor >= 0:
+                held = socket.socket(fileno=self._descriptor)
+                with contextlib.suppress(OSError):  # not connected any more
+                    held.shutdown(socket.SHUT_RDWR)
+                held.detach()
+
+    def _drop(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Watchdog:
+    """Watches any number of deadlines with one thread, which runs only while there are some."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._watched: set[Deadline] = set()
+        self._thread: threading.Thread | None = None
+        self._wakes_at = 0.0
+
+    @contextlib.contextmanager
+    def watch(self, seconds: float) -> Iterator[Deadline]:
+        """Cut what the yielded deadline holds when the block takes longer than `seconds`."""
+        deadline = Deadline(time.monotonic() + seconds)
+        with self._changed:
+            self._watched.add(deadline)
+            self._see_to(deadline)
+        try:
+            yield deadline
+        finally:
+            with self._changed:
+                self._watched.discard(deadline)
+            deadline.release()
+
+    def cut_all(self) -> None:
+        """Cut everything that is being watched, at once."""
+        with self._changed:
+            watched = list(self._watched)
+        for deadline in watched:
+            deadline.cut(stopped=True)
+
+    def _see_to(self, deadline: Deadline) -> None:
+        if self._thread is None:
+            self._wakes_at = deadline.at
+            self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+            self._thread.start()
+        elif deadline.at < self._wakes_at:
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                due = self._wait()
+                if due is None:
+                    self._thread = None
+                    return
+            for deadline in due:
+                deadline.cut()
+
+    def _wait(self) -> list[Deadline] | None:
+        """Sleep until something may be due and return what is; None when there was nothing to watch for a while."""
+        waiting = [deadline.at for deadline in self._watched if not deadline.is_cut]
+        now = time.monotonic()
+        self._wakes_at = min(waiting, default=now + _IDLE_SECONDS)
+        if self._wakes_at > now:
+            self._changed.wait(self._wakes_at - now)
+        now = time.monotonic()
+        if not self._watched and now >= self._wakes_at:
+            return None
+        return [deadline for deadline in self._watched if deadline.at <= now and not deadline.is_cut]

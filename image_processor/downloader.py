@@ -1,0 +1,69 @@
+"""URL -> bytes of one picture, and when to try again."""
+
+import random
+from http import HTTPStatus
+
+from image_processor.errors import HTTPStatusError, ImageError, Truncated
+from image_processor.http_client import Answer, GuardedClient
+from image_processor.retry_after import retry_after
+from image_processor.urls import direct_link
+
+# Answers that may be different next time (RFC 9110, section 15; 425 is RFC 8470).
+_PASSING = frozenset({408, 425, 429})
+_LONGEST_WAIT = 60.0
+_LONGEST_BACKOFF = 30.0
+
+_HINTS = {
+    401: "The picture needs a login.",
+    403: "The picture may need a login, or its server turns programs away.",
+    429: "It asks for fewer requests; try again later.",
+}
+
+
+class Downloader:
+    """Downloads pictures through the guarded client."""
+
+    def __init__(self, client: GuardedClient) -> None:
+        self._client = client
+
+    def download(self, url: str, *, own_base_url: str | None = None) -> bytes:
+        """Return the whole, non-empty body behind `url`; share links are turned into direct ones first.
+
+        `own_base_url` is this server's own address, whose samples may be fetched. Raises the ImageError that says what
+        went wrong; its `retryable` says whether another attempt makes sense.
+        """
+        answer = self._client.get(direct_link(url), own_base_url=own_base_url)
+        if answer.status != HTTPStatus.OK:
+            raise _status_error(answer)
+        if not answer.body:
+            raise Truncated("The server sent an empty file; check that the picture opens in a browser.")
+        return answer.body
+
+
+def retry_delay(error: ImageError, attempt: int) -> float:
+    """Seconds to wait after the failed attempt number `attempt` (1 is the first): exponential backoff with full jitter.
+
+    What the server asked for (`Retry-After`) comes first, up to 60 seconds; the jitter keeps the pictures of one host
+    from coming back all at once.
+    """
+    backoff = random.uniform(0.0, min(2.0 ** min(attempt - 1, 10), _LONGEST_BACKOFF))
+    return min((error.retry_after or 0.0) + backoff, _LONGEST_WAIT)
+
+
+def _status_error(answer: Answer) -> HTTPStatusError:
+    passing = answer.status in _PASSING or 500 <= answer.status <= 599
+    return HTTPStatusError(
+        _sentence(answer.status),
+        http_status=answer.status,
+        retry_after=retry_after(answer.headers, _LONGEST_WAIT) if passing else None,
+        permanent=not passing,
+    )
+
+
+def _sentence(status: int) -> str:
+    # The standard's words, not the server's: those may say anything.
+    try:
+        sentence = f"The server answered {status} {HTTPStatus(status).phrase}."
+    except ValueError:
+        sentence = f"The server answered {status}."
+    return f"{sentence} {_HINTS[status]}" if status in _HINTS else sentence

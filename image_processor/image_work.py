@@ -1,0 +1,232 @@
+"""All images of one request: downloaded, compressed, stored, recorded.
+
+The request thread decides and records; the two pools do the work. A pool thread never touches the database, the request
+thread never the network. What a pool is done with comes back to the request thread as an event: something to call.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from image_processor.compressor import CompressedPicture, CompressOptions, Compressor
+from image_processor.downloader import Downloader, retry_delay
+from image_processor.errors import ImageError, InternalError
+from image_processor.image_window import ImageWindow, Turn
+from image_processor.models import ImageStatus, ProcessingRequest
+from image_processor.politeness import HostLimits
+from image_processor.repository import ImageRecord, ImageTask, Repository
+from image_processor.storage import Storage, image_name
+
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 64  # images of all requests together that are downloading, compressing or between the two
+BATCH_SECONDS = 0.25
+BATCH_IMAGES = 64
+STORE_PAUSE = 2.0
+
+
+class Stopped(Exception):
+    """The process is ending. The request goes on at the next start, from what is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """What the compress pool gives back: the file's name, the size of its source, and what the picture is now."""
+
+    name: str
+    bytes_in: int
+    picture: CompressedPicture
+
+
+class FairShare:
+    """How many requests are having their images worked, so that they share what may be in flight."""
+
+    def __init__(self) -> None:
+        self._working = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._working += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._working -= 1
+
+    @property
+    def images(self) -> int:
+        """How many images one request may have in flight now."""
+        return max(4, IN_FLIGHT // max(1, self._working))
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The tools all requests share."""
+
+    storage: Storage
+    downloader: Downloader
+    compressor: Compressor
+    limits: HostLimits
+    download_pool: ThreadPoolExecutor
+    compress_pool: ThreadPoolExecutor
+    max_attempts: int
+    stop: threading.Event
+    share: FairShare
+
+
+class ImageWork:
+    """Works the images of one request that are not final. Lives in the request thread that calls `run`."""
+
+    def __init__(self, request: ProcessingRequest, repository: Repository, workshop: Workshop) -> None:
+        self._request = request
+        self._repository = repository
+        self._workshop = workshop
+        self._options = CompressOptions(request.quality, request.max_dimension, request.format)  # type: ignore[arg-type]
+        self._window = ImageWindow(partial(repository.pending_images, request.id), workshop.limits)
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._in_flight = 0
+        self._in_hand: dict[int, ImageTask] = {}
+        self._records: list[ImageRecord] = []
+        self._recorded_at = time.monotonic()
+
+    def run(self) -> None:
+        """Work until every image is final and recorded. Raises Stopped when the process ends first."""
+        with self._workshop.share:
+            while self._in_flight or not self._window.empty:
+                self._begin_turns()
+                self._handle_events()
+                self._record_if_due()
+            self._record()
+
+    # ---- in the request thread: decide ----------------------------------------------------------------------------
+
+    def _begin_turns(self) -> None:
+        while self._in_flight < self._workshop.share.images and (turn := self._window.take()):
+            self._in_hand[turn.image.id] = turn.image
+            if turn.refusal:
+                self._fail(turn, turn.refusal)
+            else:
+                self._in_flight += 1
+                download = self._workshop.download_pool.submit(self._download, turn.image)
+                download.add_done_callback(self._then(self._downloaded, turn))
+
+    def _handle_events(self) -> None:
+        """Wait a moment for a pool to be done with something, then see to everything that is there."""
+        try:
+            event = self._events.get(timeout=BATCH_SECONDS / 2)
+            while not self._workshop.stop.is_set():
+                event()
+                event = self._events.get_nowait()
+        except queue.Empty:
+            pass
+        if self._workshop.stop.is_set():
+            raise Stopped
+
+    def _then(self, step: Callable[[Turn, Future[R]], None], turn: Turn) -> Callable[[Future[R]], None]:
+        """What a pool calls when it is done: it leaves the next step to the request thread."""
+        return lambda done: self._events.put(partial(step, turn, done))
+
+    def _downloaded(self, turn: Turn, done: Future[bytes]) -> None:
+        if error := done.exception():
+            self._retry_or_fail(turn, error)
+            return
+        compress = self._workshop.compress_pool.submit(self._compress, turn.image, done.result())
+        compress.add_done_callback(self._then(self._compressed, turn))
+
+    def _compressed(self, turn: Turn, done: Future[StoredImage]) -> None:
+        if error := done.exception():
+            self._retry_or_fail(turn, error)
+        else:
+            self._in_flight -= 1
+            self._succeed(turn, done.result())
+
+    def _retry_or_fail(self, turn: Turn, error: BaseException) -> None:
+        self._in_flight -= 1
+        turn = replace(turn, attempts=turn.attempts + 1)
+        if isinstance(error, OSError):  # the disk, not the image: it does not count as an attempt
+            log.warning("request %s: the image cannot be stored: %s", self._request.id, error)
+            self._window.wait_again(replace(turn, attempts=turn.attempts - 1), STORE_PAUSE)
+        elif not isinstance(error, ImageError):
+            log.error("request %s: image %d", self._request.id, turn.image.id, exc_info=error)
+            self._fail(turn, InternalError())
+        elif error.retryable and turn.attempts < self._workshop.max_attempts:
+            self._window.wait_again(turn, retry_delay(error, turn.attempts))
+        else:
+            self._fail(turn, error)
+
+    # ---- in the pools: work ---------------------------------------------------------------------------------------
+
+    def _download(self, image: ImageTask) -> bytes:
+        """In a download thread: the bytes behind the image's URL, within all limits."""
+        failed: ImageError | None = InternalError()
+        try:
+            body = self._workshop.downloader.download(image.url, own_base_url=self._request.base_url)
+            failed = None
+        except ImageError as error:
+            failed = error
+            raise
+        finally:
+            self._workshop.limits.leave(image.host, failed)
+        return body
+
+    def _compress(self, image: ImageTask, source: bytes) -> StoredImage:
+        """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
+        with self._workshop.storage.new_image(self._request.id) as new:
+            picture = self._workshop.compressor.compress(source, new.file, self._options)
+            name = image_name(image.row, image.position, picture.extension)
+            new.keep(name)
+        return StoredImage(name, len(source), picture)
+
+    # ---- in the request thread: record ----------------------------------------------------------------------------
+
+    def _succeed(self, turn: Turn, stored: StoredImage) -> None:
+        picture = stored.picture
+        self._conclude(
+            ImageRecord(
+                image=turn.image,
+                status=ImageStatus.COMPLETED,
+                attempts=turn.attempts + 1,
+                output_url=self._workshop.storage.url(self._request.base_url, self._request.id, stored.name),
+                kept_original=picture.kept_original,
+                note=picture.note,
+                bytes_in=stored.bytes_in,
+                bytes_out=picture.bytes_out,
+                width=picture.width,
+                height=picture.height,
+            )
+        )
+
+    def _fail(self, turn: Turn, error: ImageError) -> None:
+        log.info("request %s: image %d failed: %s", self._request.id, turn.image.id, error.code)
+        self._conclude(
+            ImageRecord(
+                image=turn.image,
+                status=ImageStatus.FAILED,
+                attempts=turn.attempts,
+                error_code=error.code,
+                error_detail=error.detail,
+                http_status=error.http_status,
+            )
+        )
+
+    def _conclude(self, record: ImageRecord) -> None:
+        del self._in_hand[record.image.id]
+        self._records.append(record)
+
+    def _record_if_due(self) -> None:
+        waited = time.monotonic() - self._recorded_at
+        if len(self._records) >= BATCH_IMAGES or waited >= BATCH_SECONDS:
+            self._record()
+
+    def _record(self) -> None:
+        self._repository.record_images(self._request.id, list(self._in_hand.values()), self._records)
+        self._records = []
+        self._recorded_at = time.monotonic()

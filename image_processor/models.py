@@ -1,0 +1,265 @@
+"""Tables and states. A row of `requests` is an upload; its products are the CSV's rows, their images the URLs."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class RequestStatus(StrEnum):
+    """Where a request stands. The words are the contract's."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will happen to the request by itself."""
+        return self not in (RequestStatus.PENDING, RequestStatus.PROCESSING)
+
+
+class ImageStatus(StrEnum):
+    """Where one image stands. `Failed` keeps its slot and a reason."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class ProductStatus(StrEnum):
+    """What became of one row: `Partial` when some of its images failed and some did not."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    PARTIAL = "Partial"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class Outcome(StrEnum):
+    """What became of a whole request that is done."""
+
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class DeliveryState(StrEnum):
+    """Where one webhook delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime. SQLite keeps no zone, so the zone is put back on the way out."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Take any aware datetime, store it as UTC."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the stored UTC time its zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """Named constraints, without which SQLite's batch migrations cannot drop one."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        datetime: UTCDateTime,
+        list[str]: JSON,
+        list[str | None]: JSON,
+        dict[str, Any]: JSON,
+    }
+
+
+# The models stand on Base, which is plain SQLAlchemy; Flask-SQLAlchemy brings the engine.
+db = SQLAlchemy(metadata=Base.metadata)
+
+# SQLite numbers rows by itself only for INTEGER primary keys; other databases get room for more.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class ProcessingRequest(Base):
+    """One upload: its options, where it stands, and the counters that the status answers from."""
+
+    __tablename__ = "requests"
+    __table_args__ = (Index(None, "status", "created_at"), Index(None, "created_at", "id"))
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16), default=RequestStatus.PENDING)
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    message: Mapped[str] = mapped_column(Text, default="")
+    filename: Mapped[str] = mapped_column(Text, default="")
+    charset: Mapped[str] = mapped_column(String(32), default="utf-8")
+    warnings: Mapped[list[str]] = mapped_column(default=list)
+
+    row_count: Mapped[int] = mapped_column(default=0)
+    invalid_rows: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    processing: Mapped[int] = mapped_column(default=0)
+    succeeded: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    bytes_in: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_out: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    quality: Mapped[int]
+    max_dimension: Mapped[int]
+    format: Mapped[str] = mapped_column(String(8))
+    on_invalid: Mapped[str] = mapped_column(String(8))
+    base_url: Mapped[str] = mapped_column(Text)
+    webhook_url: Mapped[str | None] = mapped_column(Text)
+    webhook_secret: Mapped[str | None] = mapped_column(Text)
+
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+    @property
+    def done(self) -> bool:
+        """Whether the request is in a final state."""
+        return RequestStatus(self.status).done
+
+    @property
+    def pending(self) -> int:
+        """Images nobody has begun yet."""
+        return self.total - self.processing - self.worked
+
+    @property
+    def worked(self) -> int:
+        """Images that are final."""
+        return self.succeeded + self.failed + self.cancelled
+
+
+class Product(Base):
+    """One row of the catalogue, identified by its place: serials and names may repeat."""
+
+    __tablename__ = "products"
+    __table_args__ = (UniqueConstraint("request_id", "row"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey("requests.id", ondelete="CASCADE"))
+    row: Mapped[int]
+    serial_number: Mapped[str] = mapped_column(Text)
+    product_name: Mapped[str] = mapped_column(Text)
+    input_image_urls: Mapped[list[str]]
+    output_image_urls: Mapped[list[str | None]] = mapped_column(default=list)
+    status: Mapped[str] = mapped_column(String(16), default=ProductStatus.PENDING)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ProductImage(Base):
+    """One URL of a row. `same_as_id` names the image of this request that has the same URL and is worked for both."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        UniqueConstraint("product_id", "position"),
+        Index(None, "request_id", "status", "id"),
+        Index(None, "request_id", "url_key", "id"),
+        Index(None, "same_as_id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey("requests.id", ondelete="CASCADE"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id", ondelete="CASCADE"))
+    same_as_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    row: Mapped[int]
+    position: Mapped[int]
+    input_url: Mapped[str] = mapped_column(Text)
+    url_key: Mapped[int] = mapped_column(BigInteger)
+    host: Mapped[str] = mapped_column(Text)
+    output_url: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16), default=ImageStatus.PENDING)
+    kept_original: Mapped[bool] = mapped_column(default=False)
+    note: Mapped[str | None] = mapped_column(Text)
+    bytes_in: Mapped[int | None]
+    bytes_out: Mapped[int | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    http_status: Mapped[int | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+
+
+class WebhookDelivery(Base):
+    """One message to one receiver. Written in the transaction that finishes the request; its id is the `webhook-id`."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index(None, "state", "due_at"), Index(None, "request_id"))
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey("requests.id", ondelete="CASCADE"))
+    url: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16), default=DeliveryState.PENDING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None]
+    last_status_code: Mapped[int | None]
+    created_at: Mapped[datetime]
+
+
+class WebhookAttempt(Base):
+    """One try to deliver: when, how long, what came back."""
+
+    __tablename__ = "webhook_attempts"
+    __table_args__ = (Index(None, "delivery_id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("webhook_deliveries.id", ondelete="CASCADE"))
+    attempted_at: Mapped[datetime]
+    duration_ms: Mapped[int]
+    status_code: Mapped[int | None]
+    answer: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ReceivedCallback(Base):
+    """A callback that came to `/webhooks/inbox` with a good signature; stored once per `webhook-id`."""
+
+    __tablename__ = "received_callbacks"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    received_at: Mapped[datetime]
+    sent_at: Mapped[datetime]
+    body: Mapped[dict[str, Any]]

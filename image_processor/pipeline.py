@@ -1,0 +1,142 @@
+"""The story of one request, top to bottom: claim, load, work the images, write output.csv, finish."""
+
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Sequence
+
+from image_processor.image_work import ImageWork, Workshop
+from image_processor.models import ProcessingRequest, Product, RequestStatus
+from image_processor.product_csv import CSVLimits, ProductCSV, ProductRow, read_products, write_output
+from image_processor.repository import (
+    ImageResult,
+    NewImage,
+    NewProduct,
+    ProductOutput,
+    Repository,
+    new_delivery,
+    now,
+)
+from image_processor.status import final_message, outcome_of, product_status, webhook_payload
+from image_processor.urls import direct_link, host_of
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_CHUNK = 1_000  # inserted in one transaction
+ROWS_PER_PAGE = 250  # read at once when results are gathered
+
+
+class Pipeline:
+    """Works requests, each in the thread that calls `run`."""
+
+    def __init__(self, repository: Repository, workshop: Workshop, csv_limits: CSVLimits) -> None:
+        self._repository = repository
+        self._workshop = workshop
+        self._storage = workshop.storage
+        self._csv_limits = csv_limits
+
+    def run(self, request_id: str) -> None:
+        """Work one request to its end. Raises Stopped when the process ends first.
+
+        Safe to call again at any point of the story: it goes on where the database says it is.
+        """
+        request = self._repository.claim(request_id)
+        if request is None:
+            return
+        log.info("request %s: %d images in %d rows", request.id, request.total, request.row_count)
+        catalogue = read_products(self._storage.upload_path(request.id), self._csv_limits)
+        self._load_products(request, catalogue)
+        self._work_images(request)
+        self._write_output(request, catalogue)
+        self._finish(request)
+
+    def fail(self, request_id: str, message: str) -> None:
+        """End a request that could not be worked at all."""
+        request = self._repository.get_request(request_id)
+        if request is not None and not request.done:
+            self._end(request, RequestStatus.FAILED, message)
+
+    def _load_products(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
+        """Put the rows into the database, chunk by chunk, those that are not there yet."""
+        rows = catalogue.rows(start_after=self._repository.last_row(request.id))
+        while chunk := list(itertools.islice(rows, ROWS_PER_CHUNK)):
+            self._repository.insert_products(request.id, [_new_product(row) for row in chunk])
+        self._repository.link_same_urls(request.id)
+
+    def _work_images(self, request: ProcessingRequest) -> None:
+        """Work every image that is not final, and again those whose file is gone when we look for it."""
+        while True:
+            ImageWork(request, self._repository, self._workshop).run()
+            missing = self._missing_files(request.id)
+            if not missing:
+                return
+            log.warning("request %s: %d files are missing or short; worked again", request.id, len(missing))
+            self._repository.put_back(request.id, missing)
+
+    def _missing_files(self, request_id: str) -> list[ImageResult]:
+        return [
+            image
+            for _, images in self._results(request_id)
+            for image in images
+            if image.output_url and not self._storage.holds(request_id, image.output_url, image.bytes_out or 0)
+        ]
+
+    def _write_output(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
+        """Write output.csv, whole or not at all, and the results of the rows."""
+        rows = self._output_rows(request.id)
+        self._storage.write_output(request.id, lambda file: write_output(catalogue, rows, file))
+
+    def _output_rows(self, request_id: str) -> Iterator[list[str | None]]:
+        """The output URLs of each row, in the order of the rows. Each page is recorded as it passes by."""
+        for products, images in self._results(request_id):
+            outputs = _outputs(products, images)
+            self._repository.save_outputs(outputs)
+            yield from (output.output_image_urls for output in outputs)
+
+    def _results(self, request_id: str) -> Iterator[tuple[Sequence[Product], list[ImageResult]]]:
+        row = 0
+        while products := self._repository.products(request_id, after_row=row, limit=ROWS_PER_PAGE):
+            yield products, self._repository.results_of([product.id for product in products])
+            row = products[-1].row
+
+    def _finish(self, request: ProcessingRequest) -> None:
+        """Record the final state, together with the webhook that tells of it."""
+        finished = self._repository.get_request(request.id)
+        if finished is not None:
+            self._end(finished, RequestStatus.COMPLETED, final_message(finished))
+
+    def _end(self, request: ProcessingRequest, status: RequestStatus, message: str) -> None:
+        request.status, request.message, request.completed_at = status, message, now()
+        request.outcome = outcome_of(request) if status is RequestStatus.COMPLETED else None
+        delivery = None
+        if request.webhook_url:
+            delivery = new_delivery(request.id, request.webhook_url, json.dumps(webhook_payload(request)))
+        self._repository.finish(request, delivery)
+        log.info("request %s: %s. %s", request.id, status.value, message)
+
+
+def _new_product(row: ProductRow) -> NewProduct:
+    if row.problems:
+        error = " ".join(problem.detail for problem in row.problems)
+        return NewProduct(row.row, row.serial_number, row.product_name, list(row.image_urls), [], error)
+    images = [
+        NewImage(position, url, fetch_url := direct_link(url), host_of(fetch_url))
+        for position, url in enumerate(row.image_urls, start=1)
+        if url
+    ]
+    return NewProduct(row.row, row.serial_number, row.product_name, list(row.image_urls), images)
+
+
+def _outputs(products: Sequence[Product], images: Sequence[ImageResult]) -> list[ProductOutput]:
+    by_product: dict[int, list[ImageResult]] = {product.id: [] for product in products}
+    for image in images:
+        by_product[image.product_id].append(image)
+    return [_output(product, by_product[product.id]) for product in products]
+
+
+def _output(product: Product, images: Sequence[ImageResult]) -> ProductOutput:
+    urls: list[str | None] = [None] * len(product.input_image_urls)
+    for image in images:
+        urls[image.position - 1] = image.output_url
+    status = product_status([image.status for image in images]) if images else product.status
+    return ProductOutput(product.id, urls, status)

@@ -1,0 +1,163 @@
+"""How each host is treated: how many connections it gets, and when it is given up for a while.
+
+The limit halves when a host pushes back and grows by one per round of successes: what TCP does with a congested line
+(additive increase, multiplicative decrease). A host that gives no sign of life is declared dead, so that 1,000 pictures
+on it do not take 1,000 time-outs.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from image_processor.errors import (
+    BlockedAddress,
+    DNSFailure,
+    FetchConnectionError,
+    FetchTimeout,
+    ImageCancelled,
+    ImageError,
+    InvalidURL,
+)
+
+# Failures in a row before a host counts as dead: with no sign of life, and when it answers but never in time.
+DEAD_AFTER = 8
+STUCK_AFTER = 24
+# Seconds without a success before a host counts as dead: a server that restarts refuses a whole batch in an instant.
+GRACE = 5.0
+# Seconds until one probe is let through to a dead host; doubled each time it fails.
+COOL_DOWN = 60.0
+LONGEST_COOL_DOWN = 600.0
+# Hosts remembered without a connection in use.
+MAX_REMEMBERED = 4096
+
+_PUSH_BACK = frozenset({429, 503})
+# Errors that say nothing about the host, because it was never asked.
+_NOT_ASKED = (BlockedAddress, InvalidURL, ImageCancelled)
+
+
+@dataclass(slots=True)
+class _Host:
+    limit: float
+    well_at: float
+    running: int = 0
+    # Fetches that were under way when the limit was halved: one halving answers for all of them.
+    excused: int = 0
+    failures: int = 0
+    unanswered: int = 0
+    dead_until: float | None = None
+    probing: bool = False
+    cool_down: float = COOL_DOWN
+    reason: type[ImageError] = FetchConnectionError
+
+
+class HostLimits:
+    """The places of every host. `per_host` is the most connections one host gets at a time. Thread-safe.
+
+    `clock` returns seconds that only grow.
+    """
+
+    def __init__(self, per_host: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_host = per_host
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+
+    def try_enter(self, host: str) -> bool:
+        """Take a place at `host` and return True, or False when there is none just now. Whoever enters must leave."""
+        with self._lock:
+            state = self._hosts.get(host)
+            if state is None:
+                state = self._remember(host)
+            if state.dead_until is not None and (state.running or self._clock() < state.dead_until):
+                return False
+            if state.running >= int(state.limit):
+                return False
+            state.probing = state.dead_until is not None
+            state.running += 1
+            return True
+
+    def leave(self, host: str, error: ImageError | None) -> None:
+        """Give the place at `host` back and tell how it went: None for a success."""
+        with self._lock:
+            state = self._hosts.get(host)
+            if state is None or state.running == 0:
+                return
+            state.running -= 1
+            self._judge(state, error)
+            if state.running == 0 and self._is_unremarkable(state):
+                del self._hosts[host]
+            else:
+                self._hosts.move_to_end(host)
+
+    def refusal(self, host: str) -> ImageError | None:
+        """The error for a picture on a dead host, which is not to be tried; None when it may be."""
+        with self._lock:
+            state = self._hosts.get(host)
+            if state is None or state.dead_until is None:
+                return None
+            if not state.running and self._clock() >= state.dead_until:
+                return None  # time for a probe
+            return state.reason(
+                "The server of this picture could not be reached many times in a row, so it was left alone; "
+                "check the host name, and retry later.",
+                permanent=True,
+            )
+
+    def __len__(self) -> int:
+        """The number of hosts that are remembered."""
+        with self._lock:
+            return len(self._hosts)
+
+    def _judge(self, state: _Host, error: ImageError | None) -> None:
+        excused = state.excused > 0
+        state.excused = max(state.excused - 1, 0)
+        if isinstance(error, _NOT_ASKED):
+            state.probing = False
+            return
+        if isinstance(error, (FetchTimeout, FetchConnectionError, DNSFailure)):
+            self._count_failure(state, error)
+        else:
+            self._revive(state)
+        if isinstance(error, FetchTimeout) or (error is not None and error.http_status in _PUSH_BACK):
+            if not excused:
+                state.limit = max(state.limit / 2, 1.0)
+                state.excused = state.running
+        elif not isinstance(error, (FetchConnectionError, DNSFailure)):
+            state.limit = min(state.limit + 1.0 / state.limit, float(self._per_host))
+
+    def _count_failure(self, state: _Host, error: ImageError) -> None:
+        state.failures += 1
+        state.unanswered += not error.answered
+        lifeless = state.unanswered >= DEAD_AFTER or state.failures >= STUCK_AFTER
+        now = self._clock()
+        if state.probing:
+            state.cool_down = min(state.cool_down * 2, LONGEST_COOL_DOWN)
+        elif state.dead_until is not None or not lifeless or now - state.well_at < GRACE:
+            return
+        state.probing = False
+        state.dead_until = now + state.cool_down
+        state.reason = type(error)
+
+    def _revive(self, state: _Host) -> None:
+        state.failures = state.unanswered = 0
+        state.dead_until, state.probing = None, False
+        state.cool_down = COOL_DOWN
+        state.well_at = self._clock()
+
+    def _is_unremarkable(self, state: _Host) -> bool:
+        return state.dead_until is None and not state.failures and state.limit >= self._per_host
+
+    def _remember(self, host: str) -> _Host:
+        while len(self._hosts) >= MAX_REMEMBERED and self._forget_one():
+            pass
+        state = self._hosts[host] = _Host(limit=float(self._per_host), well_at=self._clock())
+        return state
+
+    def _forget_one(self) -> bool:
+        """Forget the host that nothing was heard of for longest. Hosts in use, few and recent, stay."""
+        idle = next((host for host, state in self._hosts.items() if not state.running), None)
+        if idle is not None:
+            del self._hosts[idle]
+        return idle is not None

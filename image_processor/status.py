@@ -1,0 +1,346 @@
+"""What is told about a request: the status body of the contract, its sentences and its links.
+
+The classes are the answer and its documentation at once: `api` returns them, the OpenAPI document is made from them.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from image_processor.models import (
+    ImageStatus,
+    Outcome,
+    ProcessingRequest,
+    Product,
+    ProductImage,
+    ProductStatus,
+    RequestStatus,
+    WebhookDelivery,
+)
+
+MOST_PRODUCTS = 100
+MOST_IMAGES = 500
+
+
+class Counts(BaseModel):
+    """Images of the request by state. `total` is the sum of the others."""
+
+    total: int
+    pending: int
+    processing: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class Progress(BaseModel):
+    """How far the request is."""
+
+    percent: float = Field(description="Final images, in per cent of all.")
+    images_per_second: float | None = Field(description="Since the start; null before the first image.")
+    eta_seconds: int | None = Field(description="Seconds left at this pace; 0 when done.")
+
+
+class Bytes(BaseModel):
+    """Bytes downloaded and bytes delivered, over the compressed images."""
+
+    input: int
+    output: int
+    saved_percent: float | None
+
+
+class Options(BaseModel):
+    """The options the request is worked with."""
+
+    quality: int
+    max_dimension: int
+    format: str
+    on_invalid: str
+
+
+class ImageErrorBody(BaseModel):
+    """Why an image has no result."""
+
+    code: str
+    detail: str
+    http_status: int | None
+    attempts: int
+
+
+class ImageBody(BaseModel):
+    """One image URL of a product and what became of it."""
+
+    id: int
+    position: int
+    input_url: str
+    output_url: str | None
+    status: ImageStatus
+    kept_original: bool
+    note: str | None
+    bytes_in: int | None
+    bytes_out: int | None
+    width: int | None
+    height: int | None
+    error: ImageErrorBody | None
+
+
+class ProductBody(BaseModel):
+    """One row of the catalogue. The lists of URLs have an entry per entry of the row; null where there is no result."""
+
+    row: int
+    serial_number: str
+    product_name: str
+    status: ProductStatus
+    input_image_urls: list[str]
+    output_image_urls: list[str | None]
+    error: str | None = Field(description="Why a row was not worked at all.")
+    images: list[ImageBody]
+
+
+class WebhookBody(BaseModel):
+    """The newest webhook delivery of the request."""
+
+    url: str
+    state: str
+    attempts: int
+    last_status_code: int | None
+
+
+class Links(BaseModel):
+    """Absolute addresses of everything that belongs to the request."""
+
+    model_config = ConfigDict(title="Links")
+
+    self: str
+    html: str
+    output_csv: str
+
+
+class StatusBody(BaseModel):
+    """Everything about one request."""
+
+    request_id: str
+    status: RequestStatus
+    done: bool
+    outcome: Outcome | None
+    message: str
+    row_count: int
+    filename: str
+    warnings: list[str]
+    counts: Counts
+    progress: Progress
+    bytes: Bytes
+    options: Options
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    updated_at: str
+    products: list[ProductBody]
+    products_truncated: bool = Field(description="Whether there are more products or images than are listed here.")
+    webhook: WebhookBody | None
+    links: Links
+
+
+def status_body(
+    request: ProcessingRequest,
+    products: Sequence[Product],
+    images: Sequence[ProductImage],
+    deliveries: Sequence[WebhookDelivery],
+) -> StatusBody:
+    """The status of a request. `products` are its first ones, `images` (at most MOST_IMAGES) theirs, in order."""
+    bodies = _product_bodies(products, images)
+    listed = sum(len(body.images) for body in bodies)
+    return StatusBody(
+        request_id=request.id,
+        status=RequestStatus(request.status),
+        done=request.done,
+        outcome=Outcome(request.outcome) if request.outcome else None,
+        message=live_message(request),
+        row_count=request.row_count,
+        filename=request.filename,
+        warnings=request.warnings,
+        counts=_counts(request),
+        progress=_progress(request),
+        bytes=_bytes(request),
+        options=Options(
+            quality=request.quality,
+            max_dimension=request.max_dimension,
+            format=request.format,
+            on_invalid=request.on_invalid,
+        ),
+        created_at=timestamp(request.created_at) or "",
+        started_at=timestamp(request.started_at),
+        completed_at=timestamp(request.completed_at),
+        updated_at=timestamp(request.updated_at) or "",
+        products=bodies,
+        products_truncated=len(bodies) < request.row_count or listed < request.total,
+        webhook=_webhook(request, deliveries),
+        links=links(request.base_url, request.id),
+    )
+
+
+def links(base_url: str, request_id: str) -> Links:
+    """The addresses of everything that belongs to a request."""
+    resource = f"{base_url}/api/v1/requests/{request_id}"
+    return Links(self=resource, html=f"{base_url}/requests/{request_id}", output_csv=f"{resource}/output.csv")
+
+
+def webhook_payload(request: ProcessingRequest) -> dict[str, Any]:
+    """The body of the webhook of a request that is done."""
+    at = timestamp(request.completed_at)
+    data = {
+        "request_id": request.id,
+        "status": request.status,
+        "outcome": request.outcome,
+        "message": request.message,
+        "counts": _counts(request).model_dump(),
+        "bytes": _bytes(request).model_dump(),
+        "links": links(request.base_url, request.id).model_dump(),
+    }
+    kind = f"request.{request.status.lower()}"
+    return {"type": kind, "timestamp": at, "request_id": request.id, "status": request.status, "data": data}
+
+
+def outcome_of(request: ProcessingRequest) -> Outcome:
+    """What became of a request, by its counters. A row that was refused counts as something that failed."""
+    if request.cancelled:
+        return Outcome.CANCELLED
+    if not request.failed and not request.invalid_rows:
+        return Outcome.SUCCEEDED
+    return Outcome.PARTIAL if request.succeeded else Outcome.FAILED
+
+
+def product_status(statuses: Sequence[str]) -> ProductStatus:
+    """The state of a product by the states of its images."""
+    kinds = set(statuses)
+    if kinds & {ImageStatus.PENDING, ImageStatus.PROCESSING}:
+        return ProductStatus.PENDING if kinds == {ImageStatus.PENDING} else ProductStatus.PROCESSING
+    if kinds == {ImageStatus.COMPLETED}:
+        return ProductStatus.COMPLETED
+    if ImageStatus.COMPLETED in kinds:
+        return ProductStatus.PARTIAL
+    return ProductStatus.CANCELLED if ImageStatus.CANCELLED in kinds else ProductStatus.FAILED
+
+
+def final_message(request: ProcessingRequest) -> str:
+    """One sentence that sums a finished request up."""
+    parts = [f"{request.succeeded} of {_plural(request.total, 'image')} compressed"]
+    if request.failed:
+        parts.append(f"{request.failed} failed")
+    if request.cancelled:
+        parts.append(f"{request.cancelled} cancelled")
+    if request.invalid_rows:
+        parts.append(f"{_plural(request.invalid_rows, 'row')} skipped")
+    saved = _bytes(request).saved_percent
+    ending = f"; {saved:.0f} % smaller." if saved is not None else "."
+    return ", ".join(parts) + ending
+
+
+def live_message(request: ProcessingRequest) -> str:
+    """The message to show: while images are worked, how many are done."""
+    if request.status == RequestStatus.PROCESSING and request.worked:
+        return f"{request.worked} of {_plural(request.total, 'image')} done."
+    return request.message
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the millisecond."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _counts(request: ProcessingRequest) -> Counts:
+    return Counts(
+        total=request.total,
+        pending=request.pending,
+        processing=request.processing,
+        succeeded=request.succeeded,
+        failed=request.failed,
+        cancelled=request.cancelled,
+    )
+
+
+def _progress(request: ProcessingRequest) -> Progress:
+    percent = 100.0 if request.done and not request.total else round(request.progress, 1)
+    seconds = _seconds_worked(request)
+    pace = request.worked / seconds if seconds and request.worked else None
+    left = request.total - request.worked
+    eta = 0 if request.done else round(left / pace) if pace else None
+    return Progress(percent=percent, images_per_second=pace and round(pace, 1), eta_seconds=eta)
+
+
+def _seconds_worked(request: ProcessingRequest) -> float:
+    if request.started_at is None:
+        return 0.0
+    end = request.completed_at or datetime.now(UTC)
+    return max((end - request.started_at).total_seconds(), 0.0)
+
+
+def _bytes(request: ProcessingRequest) -> Bytes:
+    saved = round(100 * (1 - request.bytes_out / request.bytes_in), 1) if request.bytes_in else None
+    return Bytes(input=request.bytes_in, output=request.bytes_out, saved_percent=saved)
+
+
+def _webhook(request: ProcessingRequest, deliveries: Sequence[WebhookDelivery]) -> WebhookBody | None:
+    if request.webhook_url is None:
+        return None
+    if not deliveries:
+        return WebhookBody(url=request.webhook_url, state="waiting", attempts=0, last_status_code=None)
+    newest = deliveries[-1]
+    return WebhookBody(
+        url=newest.url, state=newest.state, attempts=newest.attempts, last_status_code=newest.last_status_code
+    )
+
+
+def _product_bodies(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductBody]:
+    by_product: dict[int, list[ProductImage]] = {}
+    for image in images:
+        by_product.setdefault(image.product_id, []).append(image)
+    return [_product_body(product, by_product.get(product.id, [])) for product in products]
+
+
+def _product_body(product: Product, images: Sequence[ProductImage]) -> ProductBody:
+    outputs = list(product.output_image_urls)  # written when the request ends; until then the images know more
+    for image in images:
+        outputs[image.position - 1] = image.output_url
+    return ProductBody(
+        row=product.row,
+        serial_number=product.serial_number,
+        product_name=product.product_name,
+        status=product_status([image.status for image in images]) if images else ProductStatus(product.status),
+        input_image_urls=product.input_image_urls,
+        output_image_urls=outputs,
+        error=product.error,
+        images=[image_body(image) for image in images],
+    )
+
+
+def image_body(image: ProductImage) -> ImageBody:
+    """One image as it is told."""
+    error = None
+    if image.error_code:
+        error = ImageErrorBody(
+            code=image.error_code,
+            detail=image.error_detail or "",
+            http_status=image.http_status,
+            attempts=image.attempts,
+        )
+    return ImageBody(
+        id=image.id,
+        position=image.position,
+        input_url=image.input_url,
+        output_url=image.output_url,
+        status=ImageStatus(image.status),
+        kept_original=image.kept_original,
+        note=image.note,
+        bytes_in=image.bytes_in,
+        bytes_out=image.bytes_out,
+        width=image.width,
+        height=image.height,
+        error=error,
+    )

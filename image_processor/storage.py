@@ -1,0 +1,121 @@
+"""Bytes on disk, whole or absent, and the public URL of a file. Nothing else knows where bytes lie.
+
+A file is written as `*.tmp` in its own folder and renamed when it is whole. Names come from the request's id and the
+image's place, never from user text: working an image again overwrites its own file and no other.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+TEMPORARY = ".tmp"
+OUTPUT_NAME = "output.csv"
+PUBLIC_PATH = "/processed_images/"
+
+
+class NewFile:
+    """A file that is being written. It appears under its name only when `keep` is called."""
+
+    def __init__(self, file: BinaryIO, folder: Path) -> None:
+        self.file = file
+        self._folder = folder
+
+    def keep(self, name: str, *, durable: bool = False) -> None:
+        """Give the file its name, at once and whole. `durable` waits until the disk has it."""
+        self.file.flush()
+        if durable:
+            os.fsync(self.file.fileno())
+        os.fchmod(self.file.fileno(), 0o644)  # a temporary file starts as 0600; a web server may read these
+        os.replace(self.file.name, self._folder / name)
+        if durable:
+            _sync_folder(self._folder)
+
+
+class Storage:
+    """The files of all requests: uploads (private), compressed images and output.csv (public)."""
+
+    def __init__(self, images: Path, uploads: Path) -> None:
+        self.images = images.resolve()
+        self._uploads = uploads.resolve()
+        self.images.mkdir(parents=True, exist_ok=True)
+        self._uploads.mkdir(parents=True, exist_ok=True)
+
+    def keep_upload(self, request_id: str, data: bytes) -> None:
+        """Keep an uploaded catalogue as it came. On the disk when this returns."""
+        with self._new_file(self._uploads) as new:
+            new.file.write(data)
+            new.keep(self.upload_path(request_id).name, durable=True)
+
+    def drop_upload(self, request_id: str) -> None:
+        """Forget an upload whose request could not be recorded."""
+        self.upload_path(request_id).unlink(missing_ok=True)
+
+    def upload_path(self, request_id: str) -> Path:
+        """Where the uploaded catalogue of a request lies."""
+        return self._uploads / f"{request_id}.csv"
+
+    @contextlib.contextmanager
+    def new_image(self, request_id: str) -> Iterator[NewFile]:
+        """A new file in the request's public folder; removed again unless it is kept."""
+        folder = self.images / request_id
+        folder.mkdir(exist_ok=True)
+        with self._new_file(folder) as new:
+            yield new
+
+    def write_output(self, request_id: str, write: Callable[[BinaryIO], None]) -> None:
+        """Let `write` fill output.csv; it replaces an older one, whole and durable."""
+        with self.new_image(request_id) as new:
+            write(new.file)
+            new.keep(OUTPUT_NAME, durable=True)
+
+    def output_path(self, request_id: str) -> Path:
+        """Where the output.csv of a request lies, whether it exists or not."""
+        return self.images / request_id / OUTPUT_NAME
+
+    def url(self, base_url: str, request_id: str, name: str) -> str:
+        """The public URL of a file of a request."""
+        return f"{base_url}{PUBLIC_PATH}{request_id}/{name}"
+
+    def holds(self, request_id: str, url: str, size: int) -> bool:
+        """Whether the file behind one of our URLs is there with all its `size` bytes."""
+        try:
+            return (self.images / request_id / url.rpartition("/")[2]).stat().st_size == size
+        except FileNotFoundError:
+            return False
+
+    def remove_temporary(self) -> None:
+        """Remove what a killed process left half-written. Only the owner of the work may call this, before it works."""
+        for folder in (self._uploads, self.images):
+            for leftover in folder.rglob(f"*{TEMPORARY}"):
+                leftover.unlink(missing_ok=True)
+
+    def remove(self, request_id: str) -> None:
+        """Remove all files of a request."""
+        shutil.rmtree(self.images / request_id, ignore_errors=True)
+        self.drop_upload(request_id)
+
+    @contextlib.contextmanager
+    def _new_file(self, folder: Path) -> Iterator[NewFile]:
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=TEMPORARY, delete=False) as file:
+            try:
+                yield NewFile(file, folder)  # type: ignore[arg-type]
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(file.name)
+
+
+def image_name(row: int, position: int, extension: str) -> str:
+    """The file name of an image: its place in the catalogue, such as `12-3.jpg` for row 12, third URL."""
+    return f"{row}-{position}{extension}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

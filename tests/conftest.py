@@ -1,0 +1,35 @@
+"""What the tests share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import ImageHost, Receiver, SkulightServer, image_host, webhook_receiver
+
+
+@pytest.fixture
+def host() -> Iterator[ImageHost]:
+    """An image host on loopback."""
+    with image_host() as running:
+        yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook receiver on loopback."""
+    with webhook_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Callable[..., SkulightServer]]:
+    """Makes servers (not started) in a folder of this test; whatever still runs is stopped at the end."""
+    made: list[SkulightServer] = []
+
+    def make(**settings: str) -> SkulightServer:
+        made.append(SkulightServer(tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

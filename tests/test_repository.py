@@ -1,0 +1,149 @@
+"""The record: counters that are exact, URLs that are worked once, rows that are inserted once."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt
+from image_processor.models import DeliveryState as State
+from image_processor.repository import (
+    ImageRecord,
+    ImageTask,
+    NewImage,
+    NewProduct,
+    Repository,
+    new_delivery,
+    now,
+    prepare_engine,
+)
+
+ID = "6f1c0f0e-5d5c-4c39-9a34-0d9c4e3c1a11"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}", pool_size=20, max_overflow=50)
+    prepare_engine(engine)
+    Base.metadata.create_all(engine.execution_options(writes=True))
+    yield Repository(engine)
+    engine.dispose()
+
+
+def request(total: int) -> ProcessingRequest:
+    return ProcessingRequest(
+        id=ID,
+        row_count=1,
+        total=total,
+        quality=50,
+        max_dimension=2048,
+        format="keep",
+        on_invalid="reject",
+        base_url="b",
+    )
+
+
+def with_images(repository: Repository, *urls: str) -> list[ImageTask]:
+    """A claimed request of one row with these URLs."""
+    repository.create_request(request(len(urls)))
+    images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
+    repository.insert_products(ID, [NewProduct(1, "1", "SKU", list(urls), images)])
+    repository.link_same_urls(ID)
+    repository.claim(ID)
+    return repository.pending_images(ID, 0, 100_000)
+
+
+def done(image: ImageTask) -> ImageRecord:
+    return ImageRecord(image, ImageStatus.COMPLETED, 1, output_url=f"u{image.id}", bytes_in=10, bytes_out=4)
+
+
+def counts(repository: Repository) -> tuple[int, ...]:
+    found = repository.get_request(ID)
+    assert found is not None
+    return (found.pending, found.processing, found.succeeded, found.failed, found.bytes_in, found.bytes_out)
+
+
+def test_the_same_url_is_worked_once_and_fills_every_slot(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b", "a", "a")
+    assert [(task.url, task.slots) for task in tasks] == [("a", 3), ("b", 1)]
+
+    repository.record_images(ID, tasks, [])
+    assert counts(repository) == (0, 4, 0, 0, 0, 0)
+    repository.record_images(ID, tasks[1:], [done(tasks[0])])
+
+    assert counts(repository) == (0, 1, 3, 0, 30, 12)
+    product = repository.products(ID)[0]
+    by_place = {image.position: (image.status, image.output_url) for image in repository.results_of([product.id])}
+    assert by_place[1] == by_place[3] == by_place[4] == ("Completed", f"u{tasks[0].id}")
+    assert by_place[2] == ("Processing", None)
+
+
+def test_counters_are_exact_under_many_threads(repository: Repository) -> None:
+    tasks = with_images(repository, *(f"u{number}" for number in range(640)))
+
+    def record(part: list[ImageTask]) -> None:
+        for task in part:
+            repository.record_images(ID, [], [done(task)])
+
+    threads = [threading.Thread(target=record, args=(tasks[start::16],)) for start in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = repository.get_request(ID)
+    assert found is not None
+    assert (found.succeeded, found.bytes_out, found.progress) == (640, 2560, 100.0)
+
+
+def test_what_was_in_hand_when_the_process_died_is_pending_again(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b", "c")
+    repository.record_images(ID, tasks[1:], [done(tasks[0])])
+
+    repository.claim(ID)
+
+    assert counts(repository) == (2, 0, 1, 0, 10, 4)
+    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b", "c"]
+
+
+def test_an_image_whose_file_is_gone_leaves_the_counters_and_comes_back(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b")
+    repository.record_images(ID, [], [done(task) for task in tasks])
+    product = repository.products(ID)[0]
+    gone = [image for image in repository.results_of([product.id]) if image.position == 2]
+
+    repository.put_back(ID, gone)
+
+    assert counts(repository) == (1, 0, 1, 0, 10, 4)
+    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b"]
+
+
+def test_rows_go_on_after_the_last_one_inserted(repository: Repository) -> None:
+    repository.create_request(request(0))
+    assert repository.last_row(ID) == 0
+    repository.insert_products(ID, [NewProduct(row, str(row), "n", [], []) for row in range(1, 4)])
+
+    assert repository.last_row(ID) == 3
+    with pytest.raises(Exception, match="UNIQUE"):
+        repository.insert_products(ID, [NewProduct(4, "4", "n", [], []), NewProduct(3, "3", "n", [], [])])
+    assert repository.last_row(ID) == 3, "a chunk is inserted whole or not at all"
+
+
+def test_the_final_state_and_the_webhook_come_together_and_only_once_due(repository: Repository) -> None:
+    repository.create_request(request(0))
+    found = repository.claim(ID)
+    assert found is not None
+    found.status, found.message, found.completed_at = RequestStatus.COMPLETED, "Done.", now()
+    delivery = new_delivery(ID, "https://a.example/", "{}")
+
+    repository.finish(found, delivery)
+
+    assert repository.unfinished_requests() == []
+    assert repository.claim(ID) is None
+    assert [due.id for due in repository.due_deliveries()] == [delivery.id]
+    attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
+    repository.record_attempt(delivery.id, attempt, State.PENDING, 60)
+    assert repository.due_deliveries() == []
+    assert [(one.attempts, one.last_status_code) for one in repository.deliveries(ID)] == [(1, 500)]
