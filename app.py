@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,29 +21,39 @@ from flask_openapi import Info, OpenAPI
 from flask_openapi.models import Schema
 from flask_wtf import CSRFProtect
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from image_processor import product_csv
 from image_processor.addresses import AddressHoles
-from image_processor.answers import Answers, Inbox
-from image_processor.api import Problem, api, invalid_option, problem
+from image_processor.alone import AloneCompressor
+from image_processor.answers import Answers, Inbox, Sources
+from image_processor.api import api, invalid_option, problem
+from image_processor.api_models import Problem
 from image_processor.compressor import Compressor
 from image_processor.config import Settings, load_settings
+from image_processor.control import Control
+from image_processor.database import Database, prepare_engine
 from image_processor.deliveries import Deliveries
 from image_processor.door import Door
 from image_processor.downloader import Downloader
 from image_processor.errors import ConfigError, RequestError
+from image_processor.health import Health
 from image_processor.http_client import GuardedClient
 from image_processor.image_work import FairShare, Workshop
+from image_processor.listings import Listings
 from image_processor.log_lines import OneLine
 from image_processor.models import db
+from image_processor.outbox import Outbox
 from image_processor.pages import error_page, pages
 from image_processor.pipeline import Pipeline
 from image_processor.politeness import HostLimits
 from image_processor.product_csv import CSVLimits
-from image_processor.repository import Repository, prepare_engine
+from image_processor.repository import Repository
+from image_processor.signatures import media_type
 from image_processor.storage import Storage
+from image_processor.suspects import InHand
 from image_processor.uploads import UploadOptions, Uploads
 from image_processor.webhook import SECRET_FORM, new_secret, valid_secret
 from image_processor.worker import Worker
@@ -62,6 +73,7 @@ def create_app(**overrides: object) -> Flask:
     """
     settings = load_settings(**overrides)
     _start_log(settings)
+    _make_folders(settings)
     app = _new_app(settings)
     _prepare_database(app, settings)
     _build(app, settings)
@@ -81,6 +93,20 @@ def serve() -> Flask:
 # ---- the application -----------------------------------------------------------------------------------------------
 
 
+def _make_folders(settings: Settings) -> None:
+    for name in ("instance_path", "processed_images_path"):
+        folder: Path = getattr(settings, name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"IMAGE_PROCESSOR_{name.upper()} is {str(folder)!r}, where nothing can be written ({error.strerror}). "
+                "Make the folder writable for this user, or name another."
+            ) from error
+
+
 def _new_app(settings: Settings) -> OpenAPI:
     app = OpenAPI(
         __name__,
@@ -96,7 +122,6 @@ def _new_app(settings: Settings) -> OpenAPI:
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
     instance = settings.instance_path.resolve()
-    instance.mkdir(parents=True, exist_ok=True)
     app.config.update(
         SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
         SQLALCHEMY_DATABASE_URI=settings.database_url or f"sqlite:///{instance / 'skulight.db'}",
@@ -143,8 +168,25 @@ def _prepare_database(app: Flask, settings: Settings) -> None:
     with app.app_context(), (settings.instance_path / "migrate.lock").open("w") as lock:
         prepare_engine(db.engine)
         fcntl.lockf(lock, fcntl.LOCK_EX)  # of several processes that start at once, one migrates
-        if _schema_version() != _newest_migration():
-            _prepare_migrations(app).upgrade()
+        try:
+            _migrate(app)
+        except DatabaseError as error:
+            raise ConfigError(
+                f"The database cannot be read ({error.orig}). It was not changed. Restore it from a backup, or move it "
+                "away to begin with an empty one; IMAGE_PROCESSOR_INSTANCE_PATH and _DATABASE_URL say where it is."
+            ) from error
+
+
+def _migrate(app: Flask) -> None:
+    """Bring the schema up to date. Raises ConfigError for one that a newer version made."""
+    version, newest = _schema_version(), _newest_migration()
+    if version is not None and version > newest:
+        raise ConfigError(
+            f"The database was made by a newer version of SKUlight (schema {version}, this one knows {newest}). "
+            "Start that version, or begin with another IMAGE_PROCESSOR_INSTANCE_PATH."
+        )
+    if version != newest:
+        _prepare_migrations(app).upgrade()
 
 
 def _prepare_migrations(app: Flask) -> ModuleType:
@@ -173,29 +215,38 @@ def _newest_migration() -> str:
 def _build(app: Flask, settings: Settings) -> None:
     """Build every part, from the bottom to the top, and keep what the pages and the API ask for."""
     with app.app_context():
-        repository = Repository(db.engine)
+        database = Database(db.engine)
+    repository, listings, outbox = Repository(database), Listings(database), Outbox(database)
     storage = Storage(settings.processed_images_path, settings.instance_path / "uploads")
+    health = Health((storage.images, settings.instance_path), database.check)
     csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row)
     client = _client(settings)
     workshop = _workshop(settings, storage, client)
     webhook_secrets = _webhook_secrets(settings)
-    deliveries = Deliveries(repository, client, webhook_secrets, settings.schedule_seconds())
+    control = Control(repository, outbox, storage)
+    deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds())
     worker = Worker(
         settings.instance_path / "worker.lock",
         repository,
         Pipeline(repository, workshop, csv_limits),
         deliveries,
         workshop,
+        health,
         warm_up=partial(_warm_up, workshop),
+        tidy=partial(_tidy, control, settings.retention_days),
         cut_network=client.cut,
     )
     defaults = UploadOptions(settings.quality, settings.max_dimension)
+    answers = Answers(repository, listings, outbox, storage, health, csv_limits)
     app.extensions.update(
         worker=worker,
         storage=storage,
-        uploads=Uploads(repository, storage, csv_limits, defaults, worker.submit),
-        answers=Answers(repository, storage),
-        inbox=Inbox(repository, webhook_secrets),
+        health=health,
+        uploads=Uploads(repository, storage, csv_limits, defaults, health, worker.submit),
+        answers=answers,
+        sources=Sources(answers, workshop.downloader, media_type),
+        control=control,
+        inbox=Inbox(outbox, webhook_secrets),
         door=_door(settings),
     )
 
@@ -223,18 +274,22 @@ def _client(settings: Settings) -> GuardedClient:
 
 def _workshop(settings: Settings, storage: Storage, client: GuardedClient) -> Workshop:
     compress_threads = settings.compress_threads or len(os.sched_getaffinity(0))
+    codec = {
+        "jpeg_optimize": settings.jpeg_optimize,
+        "jpeg_progressive": settings.jpeg_progressive,
+        "max_pixels": settings.max_pixels,
+        "max_decode_bytes": settings.max_decode_bytes,
+    }
     return Workshop(
         storage=storage,
         downloader=Downloader(client),
-        compressor=Compressor(
-            jpeg_optimize=settings.jpeg_optimize,
-            jpeg_progressive=settings.jpeg_progressive,
-            max_pixels=settings.max_pixels,
-            max_decode_bytes=settings.max_decode_bytes,
-        ),
+        compressor=Compressor(**codec),
         limits=HostLimits(settings.per_host_connections),
         download_pool=ThreadPoolExecutor(settings.download_threads, thread_name_prefix="download"),
         compress_pool=ThreadPoolExecutor(compress_threads, thread_name_prefix="compress"),
+        alone=AloneCompressor(**codec),
+        alone_pool=ThreadPoolExecutor(1, thread_name_prefix="alone"),
+        in_hand=InHand(settings.instance_path / "compressing", compress_threads + 1),
         max_attempts=settings.max_attempts,
         stop=threading.Event(),
         share=FairShare(),
@@ -254,6 +309,13 @@ def _warm_up(workshop: Workshop) -> None:
     """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
     product_csv.warm_up()
     workshop.compressor.warm_up()
+
+
+def _tidy(control: Control, retention_days: int) -> None:
+    """Clear away what nobody needs: requests past their time, files that belong to none."""
+    if retention_days:
+        control.prune(retention_days)
+    control.remove_orphans()
 
 
 # ---- the ways in ---------------------------------------------------------------------------------------------------

@@ -1,24 +1,49 @@
-"""What can be asked: a request's status and result, the callbacks that came in. Nothing here changes a request."""
+"""What can be asked: requests, their status, images and results, received callbacks. Nothing here changes one."""
 
+import base64
+import binascii
+import re
+import tempfile
+import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from image_processor import webhook
-from image_processor.errors import NotFound, NotReady
-from image_processor.models import ProcessingRequest, ReceivedCallback
-from image_processor.repository import Repository, now
-from image_processor.status import MOST_IMAGES, MOST_PRODUCTS, StatusBody, status_body
+from image_processor.database import now
+from image_processor.downloader import Downloader
+from image_processor.errors import ImageError, InvalidOption, NotFound, NotReady, SourceGone
+from image_processor.health import Health
+from image_processor.listings import ImageFilter, Listings, SizeClass
+from image_processor.models import ProcessingRequest, Product, ProductImage, ReceivedCallback, WebhookAttempt
+from image_processor.models import WebhookDelivery as Delivery
+from image_processor.outbox import Outbox
+from image_processor.product_csv import CSVLimits, read_products, write_errors
+from image_processor.repository import Repository
+from image_processor.status import MOST_IMAGES, MOST_PRODUCTS, StatusBody, etag, status_body
 from image_processor.storage import Storage
 
 
 class Answers:
     """The reading side, shared by the API, the pages and the command line."""
 
-    def __init__(self, repository: Repository, storage: Storage) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        listings: Listings,
+        outbox: Outbox,
+        storage: Storage,
+        health: Health,
+        csv_limits: CSVLimits,
+    ) -> None:
         self._repository = repository
+        self._listings = listings
+        self._outbox = outbox
         self._storage = storage
+        self._health = health
+        self._csv_limits = csv_limits
 
     def request(self, request_id: str) -> ProcessingRequest:
         """The request with this id. Raises NotFound."""
@@ -27,34 +52,120 @@ class Answers:
             raise NotFound(f"There is no request {request_id[:100]!r}; check the id, or whether it was deleted.")
         return request
 
+    def etag(self, request_id: str) -> str:
+        """What changes whenever the status of a request does; much cheaper than the status. Raises NotFound."""
+        return etag(self.request(request_id), self._outbox.deliveries(request_id), self._health.reason)
+
     def status(self, request_id: str) -> StatusBody:
         """Everything about a request, with its first products. Raises NotFound."""
         request = self.request(request_id)
         products = self._repository.products(request.id, limit=MOST_PRODUCTS)
         images = self._repository.images_of([product.id for product in products], limit=MOST_IMAGES)
-        return status_body(request, products, images, self._repository.deliveries(request.id))
+        return status_body(request, products, images, self._outbox.deliveries(request.id), self._health.reason)
+
+    def list_requests(
+        self, limit: int, cursor: str | None = None, status: str | None = None
+    ) -> tuple[list[StatusBody], str | None]:
+        """One page of requests, newest first, without their products, and the cursor of the next page.
+
+        Raises InvalidOption for a cursor that is none of ours.
+        """
+        found = self._listings.requests(limit + 1, _place(cursor), status)
+        page = [status_body(request, paused=self._health.reason) for request in found[:limit]]
+        return page, _cursor(found[limit - 1]) if len(found) > limit else None
 
     def recent(self) -> Sequence[ProcessingRequest]:
         """The newest requests, newest first."""
-        return self._repository.recent_requests()
+        return self._listings.requests(20)
+
+    def images(
+        self, request_id: str, limit: int, cursor: int = 0, chosen: ImageFilter | None = None
+    ) -> tuple[Sequence[tuple[ProductImage, Product]], int | None]:
+        """One page of the images of a request with their products, and the cursor of the next page. Raises NotFound."""
+        request = self.request(request_id)
+        found = self._listings.images(request.id, limit + 1, cursor, chosen or ImageFilter())
+        return found[:limit], found[limit - 1][0].id if len(found) > limit else None
+
+    def image(self, request_id: str, image_id: int) -> ProductImage:
+        """One image of a request. Raises NotFound."""
+        image = self._listings.image(self.request(request_id).id, image_id)
+        if image is None:
+            raise NotFound(f"Request {request_id} has no image {image_id}.")
+        return image
+
+    def sizes(self, request_id: str) -> list[SizeClass]:
+        """How the sizes of the images are distributed, before and after. Raises NotFound."""
+        return self._listings.sizes(self.request(request_id).id)
+
+    def deliveries(self, request_id: str) -> list[tuple[Delivery, list[WebhookAttempt]]]:
+        """The webhook deliveries of a request with all their attempts, oldest first. Raises NotFound."""
+        deliveries = self._outbox.deliveries(self.request(request_id).id)
+        attempts = self._outbox.attempts(request_id)
+        return [(one, [try_ for try_ in attempts if try_.delivery_id == one.id]) for one in deliveries]
 
     def output_csv(self, request_id: str) -> tuple[Path, ProcessingRequest]:
         """Where the output.csv of a request lies. Raises NotFound, or NotReady while it is not written."""
         request = self.request(request_id)
         path = self._storage.output_path(request.id)
         if not path.exists():
-            raise NotReady(
-                f"The output.csv of request {request.id} is not written yet ({request.progress:.0f} % done); ask again "
-                "when its status says done."
-            )
+            raise _not_ready(request, "output.csv")
         return path, request
+
+    def errors_csv(self, request_id: str) -> tuple[BinaryIO, ProcessingRequest]:
+        """The rows that failed, with what failed of them and why, ready to be mended and uploaded again.
+
+        A file at its beginning. Raises NotFound, or NotReady while the request is not done.
+        """
+        request = self.request(request_id)
+        if not request.done:
+            raise _not_ready(request, "errors.csv")
+        file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=1_000_000))
+        catalogue = read_products(self._storage.upload_path(request.id), self._csv_limits)
+        write_errors(catalogue, self._listings.failures(request.id), file)
+        file.seek(0)
+        return file, request
+
+    def files(self, request_id: str) -> tuple[Iterator[tuple[Path, str]], ProcessingRequest]:
+        """All compressed images of a request: where each lies, and a readable name for it.
+
+        Raises NotFound, or NotReady while the request is not done.
+        """
+        request = self.request(request_id)
+        if not request.done:
+            raise _not_ready(request, "ZIP archive")
+        files = (
+            (self._storage.path_of(request.id, url), _readable(row, position, serial, name, url))
+            for url, row, position, serial, name in self._listings.files(request.id)
+        )
+        return ((path, name) for path, name in files if path.exists()), request
+
+
+class Sources:
+    """The source of an image, fetched again through the guarded client to be shown beside the result."""
+
+    def __init__(self, answers: Answers, downloader: Downloader, kind_of: Callable[[bytes], str]) -> None:
+        self._answers = answers
+        self._downloader = downloader
+        self._kind_of = kind_of
+        self._places = threading.BoundedSemaphore(2)
+
+    def fetch(self, request_id: str, image_id: int) -> tuple[bytes, str]:
+        """The source's bytes and media type. Raises NotFound, or SourceGone with the reason."""
+        image = self._answers.image(request_id, image_id)
+        base_url = self._answers.request(request_id).base_url
+        with self._places:
+            try:
+                body = self._downloader.download(image.input_url, own_base_url=base_url)
+                return body, self._kind_of(body)
+            except ImageError as error:
+                raise SourceGone(f"The source of this picture cannot be fetched any more. {error.detail}") from error
 
 
 class Inbox:
     """Received callbacks: verified, kept once, shown."""
 
-    def __init__(self, repository: Repository, secrets: tuple[str, ...]) -> None:
-        self._repository = repository
+    def __init__(self, outbox: Outbox, secrets: tuple[str, ...]) -> None:
+        self._outbox = outbox
         self._secrets = secrets
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> bool:
@@ -63,11 +174,40 @@ class Inbox:
         by_name = {name.lower(): value for name, value in headers.items()}
         sent_at = datetime.fromtimestamp(float(by_name["webhook-timestamp"]), UTC)
         callback = ReceivedCallback(id=by_name["webhook-id"][:255], received_at=now(), sent_at=sent_at, body=content)
-        return self._repository.store_callback(callback)
+        return self._outbox.store_callback(callback)
 
     def callbacks(self) -> Sequence[ReceivedCallback]:
         """The newest received callbacks, newest first."""
-        return self._repository.received_callbacks()
+        return self._outbox.received_callbacks()
+
+
+def _not_ready(request: ProcessingRequest, what: str) -> NotReady:
+    return NotReady(
+        f"The {what} of request {request.id} is not there yet ({request.progress:.0f} % done); ask again when its "
+        "status says done."
+    )
+
+
+def _readable(row: int, position: int, serial: str, name: str, url: str) -> str:
+    """A file name for people that sorts like the catalogue: row, position, product. Safe on every file system."""
+    words = re.sub(r"[^\w.-]+", "-", f"{serial} {name}").strip("-.")[:80]
+    extension = url.rpartition(".")[2]
+    return f"{row:05}-{position:02}{'-' if words else ''}{words}.{extension}"
+
+
+def _cursor(request: ProcessingRequest) -> str:
+    place = f"{request.created_at.isoformat()}|{request.id}"
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    try:
+        at, _, request_id = base64.urlsafe_b64decode(cursor + "==").decode().partition("|")
+        return datetime.fromisoformat(at).astimezone(UTC), request_id
+    except (ValueError, binascii.Error) as error:
+        raise InvalidOption("The cursor is not one of this server's; begin without one.") from error
 
 
 def _is_id(text: str) -> bool:

@@ -1,19 +1,46 @@
 """REST: JSON answers, problem+json errors. The classes of the answers and options are the OpenAPI document, too."""
 
 import io
+import json
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, current_app, g, jsonify, request, send_file, send_from_directory
 from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models.file import FileStorage
 from flask_openapi.models.tag import Tag
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
+from zipstream import ZipStream
 
-from image_processor.answers import Answers, Inbox
+from image_processor.answers import Answers, Inbox, Sources
+from image_processor.api_models import (
+    Attempt,
+    Callback,
+    Callbacks,
+    Deliveries,
+    DeliveryBody,
+    DeliveryPath,
+    Health,
+    ImagePath,
+    ImagesPage,
+    ImagesQuery,
+    ListedImage,
+    Preview,
+    Readiness,
+    RequestPath,
+    RequestsPage,
+    RequestsQuery,
+    RequestSummary,
+    SizeBucket,
+    Sizes,
+    UploadForm,
+    UploadHeaders,
+    UploadQuery,
+)
 from image_processor.compressor import CONTENT_TYPES
+from image_processor.control import Control
 from image_processor.door import Door
 from image_processor.errors import (
     BadSignature,
@@ -24,9 +51,15 @@ from image_processor.errors import (
     RequestError,
     UnsupportedMediaType,
 )
-from image_processor.models import ProcessingRequest
+from image_processor.listings import ImageFilter
+from image_processor.models import (
+    DeliveryState,
+    ProcessingRequest,
+    WebhookAttempt,
+    WebhookDelivery,
+)
 from image_processor.product_csv import ProductCSV, write_problems
-from image_processor.status import StatusBody, links, timestamp
+from image_processor.status import StatusBody, image_body, links, timestamp
 from image_processor.storage import OUTPUT_NAME, Storage
 from image_processor.uploads import Uploads
 
@@ -35,6 +68,7 @@ RETRY_AFTER_SECONDS = "1"
 YEAR_SECONDS = 31_536_000
 CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel", "application/octet-stream")
 PREVIEW_ROWS = 5
+SANDBOX = "default-src 'none'; sandbox"
 
 requests_tag = Tag(name="requests", description="Upload a catalogue, watch it, fetch the result.")
 files_tag = Tag(name="files", description="The compressed images.")
@@ -45,18 +79,6 @@ api = APIBlueprint("api", __name__)
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
-
-
-class Problem(BaseModel):
-    """What went wrong (RFC 9457). `error` repeats `detail`, for simple clients. Some types carry more members."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    error: str
 
 
 def _problems(*statuses: int) -> dict[str | int, Any]:
@@ -100,96 +122,10 @@ def invalid_option(error: ValidationError) -> Response:
     return problem(InvalidOption(" ".join(sentences)))
 
 
-# ---- what comes in -------------------------------------------------------------------------------------------------
-
-
-def _none_if_blank(value: Any) -> Any:
-    """An empty form field is one that nobody filled in."""
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-Blank = BeforeValidator(_none_if_blank)
-
-
-class RequestPath(BaseModel):
-    """Which request."""
-
-    request_id: str
-
-
-class UploadQuery(BaseModel):
-    """How the images are worked and who is told. May stand in the query or in the form; the form wins."""
-
-    webhook_url: Annotated[str | SkipJsonSchema[None], Blank] = Field(
-        None, description="Called when output.csv is written."
-    )
-    webhook_secret: Annotated[str | SkipJsonSchema[None], Blank] = Field(
-        None, description="Signs this request's webhooks instead of the server's secret: `whsec_` and base64."
-    )
-    quality: Annotated[int | SkipJsonSchema[None], Blank] = Field(
-        None, ge=1, le=95, description="Encoder quality; 50 unless the server says otherwise."
-    )
-    max_dimension: Annotated[int | SkipJsonSchema[None], Blank] = Field(
-        None, ge=0, le=65_500, description="Longest side in pixels; larger images are reduced; 0 never resizes."
-    )
-    format: Annotated[Literal["keep", "jpeg", "webp", "avif", "png"] | SkipJsonSchema[None], Blank] = Field(
-        None, description="Format of the results; `keep` (the default) keeps each image's own."
-    )
-    on_invalid: Annotated[Literal["reject", "skip"] | SkipJsonSchema[None], Blank] = Field(
-        None, description="`reject` (the default) refuses a catalogue with bad rows; `skip` works the good ones."
-    )
-    dry_run: Annotated[bool | SkipJsonSchema[None], Blank] = Field(
-        None, description="Only check the catalogue: nothing is stored, every problem is told."
-    )
-
-
-class UploadForm(UploadQuery):
-    """The catalogue and the options."""
-
-    file: FileStorage | SkipJsonSchema[None] = Field(None, description="The catalogue, as CSV.")
-
-
-# ---- what goes out -------------------------------------------------------------------------------------------------
-
-
-class Readiness(BaseModel):
-    """Whether the server can do its work."""
-
-    ready: bool
-
-
-class Callback(BaseModel):
-    """A callback that came in with a good signature."""
-
-    id: str
-    received_at: str
-    sent_at: str
-    body: dict[str, Any]
-
-
-class Callbacks(BaseModel):
-    """The newest callbacks, newest first."""
-
-    callbacks: list[Callback]
-
-
-class Preview(BaseModel):
-    """What a dry run understood."""
-
-    valid: bool
-    row_count: int
-    image_count: int
-    hosts: dict[str, int]
-    preview: list[dict[str, Any]]
-    warnings: list[str]
-    error_count: int
-    errors: list[dict[str, Any]]
-
-
 # ---- requests ------------------------------------------------------------------------------------------------------
 
 
-def upload(query: UploadQuery, form: UploadForm) -> Response:
+def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Response:
     """Upload a catalogue.
 
     Takes multipart with a file, or a raw text/csv body. Answers at once; the images are worked in the background.
@@ -199,7 +135,8 @@ def upload(query: UploadQuery, form: UploadForm) -> Response:
     data, filename = _uploaded_file()
     if fields.pop("dry_run", False):
         return _dry_run(data, filename)
-    accepted = _uploads().accept_upload(data, filename, _uploads().options(**fields), g.base_url)
+    options = _uploads().options(**fields, idempotency_key=header.idempotency_key)
+    accepted = _uploads().accept_upload(data, filename, options, g.base_url)
     answer = _json(_answers().status(accepted.id), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = links(g.base_url, accepted.id).self
     answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
@@ -210,7 +147,7 @@ api.post(
     "/api/v1/requests",
     tags=[requests_tag],
     operation_id="upload",
-    responses={202: StatusBody, 200: Preview, **_problems(400, 401, 403, 413, 415, 429)},
+    responses={202: StatusBody, 200: Preview, **_problems(400, 401, 403, 413, 415, 422, 429, 503)},
 )(upload)
 for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
     api.post(alias, doc_ui=False, endpoint=f"upload_{number}")(upload)
@@ -218,11 +155,16 @@ for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
 
 def status(path: RequestPath) -> Response:
     """The status of a request, live while it runs."""
-    body = _answers().status(path.request_id)
-    answer = _json(body)
+    tag = _answers().etag(path.request_id)
+    if tag in request.if_none_match:
+        answer = Response(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        body = _answers().status(path.request_id)
+        answer = _json(body)
+        if not body.done:
+            answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    answer.set_etag(tag)
     answer.headers["Cache-Control"] = "no-cache"
-    if not body.done:
-        answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return answer
 
 
@@ -234,6 +176,177 @@ api.get(
 )(status)
 for number, alias in enumerate(("/status/<request_id>", "/request_status/<request_id>"), start=1):
     api.get(alias, doc_ui=False, endpoint=f"status_{number}")(status)
+
+
+@api.get(
+    "/api/v1/requests",
+    tags=[requests_tag],
+    operation_id="list_requests",
+    responses={200: RequestsPage, **_problems(400, 401)},
+)
+def list_requests(query: RequestsQuery) -> Response:
+    """The requests, newest first, in pages."""
+    found, cursor = _answers().list_requests(query.limit, query.cursor, query.status)
+    page = [RequestSummary.model_validate(one.model_dump()) for one in found]
+    return _page(RequestsPage(requests=page, next_cursor=cursor), cursor)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/images",
+    tags=[requests_tag],
+    operation_id="list_images",
+    responses={200: ImagesPage, **_problems(400, 401, 404)},
+)
+def list_images(path: RequestPath, query: ImagesQuery) -> Response:
+    """The images of a request with their products, in the order of the catalogue, in pages."""
+    chosen = ImageFilter(query.status, query.kept, query.q)
+    found, cursor = _answers().images(path.request_id, query.limit, query.cursor, chosen)
+    page = [
+        ListedImage(
+            row=product.row,
+            serial_number=product.serial_number,
+            product_name=product.product_name,
+            **image_body(image).model_dump(),
+        )
+        for image, product in found
+    ]
+    return _page(ImagesPage(images=page, next_cursor=cursor), cursor)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/images/<int:image_id>/source",
+    tags=[requests_tag],
+    operation_id="image_source",
+    responses={
+        200: {"description": "The picture as it is now.", "content": {"image/*": {}}},
+        **_problems(401, 404, 502),
+    },
+)
+def image_source(path: ImagePath) -> Response:
+    """The source of an image, fetched again, to be shown beside the result."""
+    sources: Sources = current_app.extensions["sources"]
+    body, media_type = sources.fetch(path.request_id, path.image_id)
+    answer = Response(body, content_type=media_type)
+    answer.headers["Content-Security-Policy"] = SANDBOX
+    answer.headers["Cache-Control"] = "private, max-age=300"
+    return answer
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/sizes",
+    tags=[requests_tag],
+    operation_id="sizes",
+    responses={200: Sizes, **_problems(401, 404)},
+)
+def sizes(path: RequestPath) -> Response:
+    """How the sizes of the images are distributed, before and after."""
+    buckets = [
+        SizeBucket(label=_size_label(one.below), below=one.below, before=one.before, after=one.after)
+        for one in _answers().sizes(path.request_id)
+    ]
+    return _json(Sizes(buckets=buckets))
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/errors.csv",
+    tags=[requests_tag],
+    operation_id="errors_csv",
+    responses={
+        200: {"description": "What failed and why; mend it and upload it again.", "content": {"text/csv": {}}},
+        **_problems(401, 404, 409),
+    },
+)
+def errors_csv(path: RequestPath) -> Response:
+    """The rows that failed, with only the URLs that failed and the reason."""
+    file, found = _answers().errors_csv(path.request_id)
+    answer = send_file(file, mimetype="text/csv", as_attachment=True, download_name=download_name(found, "errors.csv"))
+    answer.content_type = f"text/csv; charset={found.charset}"
+    return answer
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/images.zip",
+    tags=[requests_tag],
+    operation_id="images_zip",
+    responses={
+        200: {"description": "All compressed images, with readable names.", "content": {"application/zip": {}}},
+        **_problems(401, 404, 409),
+    },
+)
+def images_zip(path: RequestPath) -> Response:
+    """All compressed images of a request, streamed."""
+    files, found = _answers().files(path.request_id)
+    archive = ZipStream(sized=True)
+    for file, name in files:
+        archive.add_path(file, name)
+    answer = Response(iter(archive), content_type="application/zip")
+    answer.content_length = len(archive)
+    answer.headers.set("Content-Disposition", "attachment", filename=download_name(found, "images.zip"))
+    return answer
+
+
+@api.post(
+    "/api/v1/requests/<request_id>/cancel",
+    tags=[requests_tag],
+    operation_id="cancel",
+    responses={202: StatusBody, 200: StatusBody, **_problems(401, 403, 404, 409)},
+)
+def cancel(path: RequestPath) -> Response:
+    """End a request: what is done stays, the rest is cancelled, output.csv is written."""
+    changed = _control().cancel(path.request_id)
+    return _json(_answers().status(path.request_id), HTTPStatus.ACCEPTED if changed else HTTPStatus.OK)
+
+
+@api.post(
+    "/api/v1/requests/<request_id>/retry",
+    tags=[requests_tag],
+    operation_id="retry",
+    responses={202: StatusBody, **_problems(401, 403, 404, 409)},
+)
+def retry(path: RequestPath) -> Response:
+    """Work the failed and cancelled images again, in a new run."""
+    _control().retry(path.request_id)
+    current_app.extensions["worker"].submit(path.request_id)
+    return _json(_answers().status(path.request_id), HTTPStatus.ACCEPTED)
+
+
+@api.delete(
+    "/api/v1/requests/<request_id>",
+    tags=[requests_tag],
+    operation_id="delete_request",
+    responses={204: None, **_problems(401, 403, 404, 409)},
+)
+def delete(path: RequestPath) -> Response:
+    """Remove a request that is done, with all its files."""
+    _control().delete(path.request_id)
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/webhook-deliveries",
+    tags=[webhooks_tag],
+    operation_id="list_deliveries",
+    responses={200: Deliveries, **_problems(401, 404)},
+)
+def list_deliveries(path: RequestPath) -> Response:
+    """The webhook deliveries of a request, with every attempt."""
+    bodies = [_delivery(one, attempts) for one, attempts in _answers().deliveries(path.request_id)]
+    return _json(Deliveries(deliveries=bodies))
+
+
+@api.post(
+    "/api/v1/requests/<request_id>/webhook-deliveries/<delivery_id>/redeliver",
+    tags=[webhooks_tag],
+    operation_id="redeliver",
+    responses={202: Deliveries, **_problems(401, 403, 404)},
+)
+def redeliver(path: DeliveryPath) -> Response:
+    """Send a webhook again, with the same `webhook-id`."""
+    _answers().request(path.request_id)
+    _control().redeliver(path.request_id, path.delivery_id)
+    answer: Response = list_deliveries(path)
+    answer.status_code = HTTPStatus.ACCEPTED
+    return answer
 
 
 @api.get(
@@ -253,15 +366,17 @@ def output_csv(path: RequestPath) -> Response:
 def send_output(request_id: str) -> Response:
     """output.csv as a download, in the encoding of the upload."""
     path, found = _answers().output_csv(request_id)
-    answer = send_file(path, mimetype="text/csv", as_attachment=True, download_name=output_name(found), max_age=0)
+    answer = send_file(
+        path, mimetype="text/csv", as_attachment=True, download_name=download_name(found, OUTPUT_NAME), max_age=0
+    )
     answer.content_type = f"text/csv; charset={found.charset}"
     return answer
 
 
-def output_name(found: ProcessingRequest) -> str:
-    """The file name a downloaded output.csv is offered under: after the uploaded file."""
+def download_name(found: ProcessingRequest, kind: str) -> str:
+    """The file name that a result is offered under: after the uploaded file."""
     stem = found.filename.rpartition(".")[0] or found.filename or "catalogue"
-    return f"{stem}-{OUTPUT_NAME}"
+    return f"{stem}-{kind}"
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -288,7 +403,7 @@ def processed_image(path: FilePath) -> Response:
     if media_type is None:
         raise NotFound(f"There is no file {path.filename[:200]!r}.")
     answer = send_from_directory(_storage().images, path.filename, mimetype=media_type, max_age=YEAR_SECONDS)
-    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    answer.headers["Content-Security-Policy"] = SANDBOX
     return answer
 
 
@@ -335,10 +450,23 @@ def list_callbacks() -> Response:
 # ---- server --------------------------------------------------------------------------------------------------------
 
 
-@api.get("/healthz", tags=[server_tag], operation_id="health", responses={200: Readiness})
+@api.get("/healthz", tags=[server_tag], operation_id="health", responses={200: Health})
 def health() -> Response:
     """Whether the process answers."""
-    return _json(Readiness(ready=True))
+    return _json(Health(ok=True))
+
+
+@api.get("/readyz", tags=[server_tag], operation_id="readiness", responses={200: Readiness, 503: Readiness})
+def readiness() -> Response:
+    """Whether the server can do its work: folders, database, worker."""
+    reason = current_app.extensions["health"].reason
+    works = current_app.extensions["worker"].lives()
+    if reason is None and not works:
+        reason = "No process works the requests."
+    body = Readiness(
+        ready=reason is None, store=current_app.extensions["health"].reason is None, worker=works, reason=reason
+    )
+    return _json(body, HTTPStatus.OK if body.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
@@ -356,6 +484,10 @@ def _answers() -> Answers:
     return current_app.extensions["answers"]  # type: ignore[no-any-return]
 
 
+def _control() -> Control:
+    return current_app.extensions["control"]  # type: ignore[no-any-return]
+
+
 def _inbox() -> Inbox:
     return current_app.extensions["inbox"]  # type: ignore[no-any-return]
 
@@ -366,6 +498,43 @@ def _storage() -> Storage:
 
 def _json(body: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(body.model_dump_json(), status=status, content_type="application/json")
+
+
+def _page(body: BaseModel, cursor: str | int | None) -> Response:
+    answer = _json(body)
+    if cursor is not None:
+        query = urlencode(request.args.to_dict() | {"cursor": cursor})
+        answer.headers["Link"] = f'<{g.base_url}{request.path}?{query}>; rel="next"'
+    return answer
+
+
+def _delivery(delivery: WebhookDelivery, attempts: Sequence[WebhookAttempt]) -> DeliveryBody:
+    return DeliveryBody(
+        id=delivery.id,
+        url=delivery.url,
+        state=DeliveryState(delivery.state),
+        attempts=delivery.attempts,
+        last_status_code=delivery.last_status_code,
+        due_at=timestamp(delivery.due_at),
+        created_at=timestamp(delivery.created_at) or "",
+        body=json.loads(delivery.body),
+        log=[
+            Attempt(
+                attempted_at=timestamp(one.attempted_at) or "",
+                duration_ms=one.duration_ms,
+                status_code=one.status_code,
+                answer=one.answer,
+                error=one.error,
+            )
+            for one in attempts
+        ],
+    )
+
+
+def _size_label(below: int | None) -> str:
+    if below is None:
+        return "larger"
+    return f"< {below / 1e6:g} MB" if below >= 1_000_000 else f"< {below // 1000} kB"
 
 
 def _uploaded_file() -> tuple[bytes, str]:

@@ -1,55 +1,29 @@
-"""Bytes of a picture to upright pixels that every encoder takes. With `compressor`, all there is that knows Pillow.
+"""Bytes of a picture to upright pixels that every encoder takes.
 
 Two steps, so that a caller can wait for memory in between: `inspect` recognises and measures, `Source.decode` decodes.
 """
 
 import hashlib
-import io
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from PIL import Image, ImageFile
 
-from image_processor.bitmaps import plain_bitmap
+from image_processor.colours import displayable
+from image_processor.damage import FOREIGN_ERRORS, repairs
 from image_processor.errors import ImageError, TooManyPixels, Truncated, UnsupportedFormat
+from image_processor.gif_blocks import GifFrame, GifMap, map_gif, single_gif
+from image_processor.plugins import load_plugins, open_picture
 from image_processor.signatures import (
     DAMAGED,
-    GifFrame,
-    GifMap,
     Kind,
     exif_orientation,
     jpeg_depth,
-    map_gif,
     png_chunks,
     recognise,
-    single_gif,
     webp_canvas,
-)
-
-# Sizes are checked here, against the caller's limit, before anything is decoded. Pillow's own check knows one limit for
-# the whole process and warns half-way to it.
-Image.MAX_IMAGE_PIXELS = None
-
-# What decoders raised on some ten thousand damaged files. MemoryError is met on sizes that are within the limit.
-FOREIGN_ERRORS: Final = (
-    OSError,  # and UnidentifiedImageError
-    ValueError,  # and UnicodeError
-    SyntaxError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    AssertionError,
-    struct.error,
-    zlib.error,
 )
 
 _TRANSPOSE: Final = {
@@ -74,26 +48,21 @@ _END_OF_IMAGE: Final = b"\xff\xd9"
 # Bits that no complete picture reads and every incomplete one trips over, in every restart interval.
 _RUBBISH: Final = b"".join(b"\x5a\x39\xc6\xa5\x17\xe8\x93\x6c" * 4 + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
 
-_PNG_COLOUR: Final = frozenset((b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"))
-_PNG_CRITICAL: Final = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
-
-_KEEP_PROFILE_BYTES: Final = 16_384
-_SRGB_PROFILE_BYTES: Final = 3_144  # the one profile (by HP, 1998) that most tagged pictures carry
-
 
 @dataclass(slots=True)
 class Picture:
     """Decoded pixels. `frames` holds at least one image of mode L, LA, RGB or RGBA, upright, all of one size.
 
     `durations` (milliseconds) has one entry per frame; `loop` counts how often an animation plays (0: for ever).
-    `icc` is the colour profile the RGB values are meant in, None for sRGB. `mended`: the file is not quite whole.
+    `icc` is the colour profile the RGB values are meant in, None for sRGB. `unfit`: the file itself must not be
+    delivered instead of a larger result, because it is not quite whole or because not every browser turns it upright.
     """
 
     frames: list[Image.Image]
     icc: bytes | None = None
     durations: list[int] = field(default_factory=list)
     loop: int = 0
-    mended: bool = False
+    unfit: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -150,14 +119,14 @@ class Source:
         orientation = 1 if self.kind == "TIFF" else exif_orientation(image.info.get("exif"))  # Pillow turns TIFF itself
         if self.kind == "TIFF" and image.size != (self.width, self.height):
             size = size[::-1]
-        picture, icc = displayable(image, self.kind, self.data)
+        picture, icc = displayable(_alone(image), self.kind, self.data)
         picture = _reduced(picture, size, (self.width, self.height) if self.kind == "JPEG" else None)
         if orientation in _TRANSPOSE:
             picture = picture.transpose(_TRANSPOSE[orientation])
-        return Picture([picture], icc, mended=mended)
+        return Picture([picture], icc, unfit=mended or _turned_here_only(self.kind, orientation))
 
     def _decode_animation(self, size: tuple[int, int], frames: int) -> Picture:
-        image = self.image or _open(self.data, self.kind)
+        image = self.image or open_picture(self.data, self.kind)
         start = 1 if getattr(image, "default_image", False) else 0  # an APNG whose still is no part of the animation
         orientation = exif_orientation(image.info.get("exif"))
         decoded, durations, icc = [], [], None
@@ -168,40 +137,18 @@ class Source:
             frame = _reduced(frame, size)
             decoded.append(frame.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else frame)
             durations.append(_shown(round(image.info.get("duration", 0))))
-        return Picture(_alike(decoded), icc, durations, int(image.info.get("loop", 0)))
+        loop, unfit = int(image.info.get("loop", 0)), _turned_here_only(self.kind, orientation)
+        return Picture(_alike(decoded), icc, durations, loop, unfit)
 
 
-def load_plugins() -> None:
-    """Load the decoders and encoders, once. Not done at import: it takes 40 ms that the start of the program needs."""
-    from PIL import (  # noqa: F401
-        AvifImagePlugin,
-        BmpImagePlugin,
-        GifImagePlugin,
-        JpegImagePlugin,
-        MpoImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        WebPImagePlugin,
-    )
-
-    _silence_pillow()
+def _alone(image: ImageFile.ImageFile) -> Image.Image:
+    """The pixels without their decoder, where an encoder would ask that for further frames or it holds much memory."""
+    return image.copy() if image.format in ("AVIF", "WEBP") or getattr(image, "is_animated", False) else image
 
 
-def _silence_pillow() -> None:
-    """Make Pillow's warnings about odd files (malformed MPO, odd EXIF …) harmless, even where warnings are errors.
-
-    `warnings.catch_warnings` is not thread-safe; one filter that stays is. It is put back when somebody removed it.
-    """
-    if _PILLOW_WARNINGS not in warnings.filters:
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-def _make_filter() -> Any:
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    return warnings.filters[0]
-
-
-_PILLOW_WARNINGS: Final = _make_filter()
+def _turned_here_only(kind: Kind, orientation: int) -> bool:
+    # Every browser turns a JPEG by its EXIF, and AVIF says it in the container; EXIF in PNG and WebP is often ignored.
+    return orientation != 1 and kind in ("PNG", "WEBP")
 
 
 def inspect(data: bytes, max_pixels: int) -> Source:
@@ -246,18 +193,14 @@ def _measured(kind: Kind, data: bytes) -> Source:
     return Source(kind, data, *image.size, frames, pages, alpha, image=image)
 
 
-def _open(data: bytes, kind: Kind) -> ImageFile.ImageFile:
-    return Image.open(io.BytesIO(data), formats=(kind,))
-
-
 def _open_somehow(data: bytes, kind: Kind) -> ImageFile.ImageFile:
     """Open a picture, if need be without the parts that browsers do not care about."""
     try:
-        return _open(data, kind)
+        return open_picture(data, kind)
     except FOREIGN_ERRORS as error:
-        for repaired in _repairs(data, kind):
+        for repaired in repairs(data, kind):
             with suppress(*FOREIGN_ERRORS):
-                return _open(repaired, kind)
+                return open_picture(repaired, kind)
         raise _explained(data, kind) from error
 
 
@@ -284,47 +227,6 @@ def _translated(kind: Kind) -> Iterator[None]:
         raise Truncated(DAMAGED.format(kind), permanent=True) from error
 
 
-def _repairs(data: bytes, kind: Kind) -> Iterator[bytes]:
-    """The same picture without what an open may stumble over and no browser minds: broken metadata."""
-    if kind == "PNG":
-        for kept in (_PNG_CRITICAL | _PNG_COLOUR, _PNG_CRITICAL | {b"tRNS"}):
-            chunks = (_fresh_chunk(data[start:end]) for name, start, end in png_chunks(data) if name in kept)
-            yield data[:8] + b"".join(chunks)
-        yield _inflated_anew(data)
-    elif kind == "JPEG":
-        yield _without_metadata(data)
-    elif kind == "BMP" and (plain := plain_bitmap(data)) is not None:
-        yield plain
-
-
-def _fresh_chunk(chunk: bytes) -> bytes:
-    # Ancillary chunks with a wrong checksum are used or skipped by browsers, never fatal; image data is not checked.
-    return chunk[:-4] + struct.pack(">I", zlib.crc32(chunk[4:-4]))
-
-
-def _inflated_anew(data: bytes) -> bytes:
-    """A PNG whose image data is packed again: a wrong checksum or window size of it stops no browser."""
-    chunks = list(png_chunks(data))
-    packed = b"".join(data[start + 8 : end - 4] for name, start, end in chunks if name == b"IDAT")
-    width, height = struct.unpack_from(">II", data, 16)
-    raw = zlib.decompressobj(-15).decompress(packed[2:], (width * 8 + 8) * height * 2)
-    before = [data[start:end] for name, start, end in chunks if name in (b"IHDR", b"PLTE", b"tRNS")]
-    image = b"IDAT" + zlib.compress(raw, 1)
-    parts = (struct.pack(">I", len(image) - 4), image, struct.pack(">I", zlib.crc32(image)), b"\0\0\0\0IEND\xaeB`\x82")
-    return b"".join((data[:8], *before, *parts))
-
-
-def _without_metadata(data: bytes) -> bytes:
-    """A JPEG without its application segments, but for the two that say how to read the colours (JFIF, Adobe)."""
-    parts, at = [data[:2]], 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"\xda", b"\xff", b""):
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if not (0xE1 <= data[at + 1] <= 0xED or data[at + 1] in (0xEF, 0xFE)):
-            parts.append(data[at:end])
-        at = end
-    return b"".join((*parts, data[at:]))
-
-
 def _load(source: Source, size: tuple[int, int]) -> tuple[ImageFile.ImageFile, bool]:
     """The decoded picture, and whether its file had to be mended for that."""
     image = source.image or _open_somehow(source.data, source.kind)
@@ -334,9 +236,9 @@ def _load(source: Source, size: tuple[int, int]) -> tuple[ImageFile.ImageFile, b
         image.close()
         if source.kind == "JPEG":
             return _load_unfinished_jpeg(source.data, size), True
-        for repaired in _repairs(source.data, source.kind):
+        for repaired in repairs(source.data, source.kind):
             with suppress(*FOREIGN_ERRORS):
-                return _drafted(_open(repaired, source.kind), size), True
+                return _drafted(open_picture(repaired, source.kind), size), True
         raise
 
 
@@ -360,10 +262,10 @@ def _load_unfinished_jpeg(data: bytes, size: tuple[int, int]) -> ImageFile.Image
     they make a difference, image data is missing, and the picture is refused (OSError).
     """
     body = data.rstrip(b"\xff")
-    first = _drafted(_open(body + _RUBBISH + _END_OF_IMAGE, "JPEG"), size)
+    first = _drafted(open_picture(body + _RUBBISH + _END_OF_IMAGE, "JPEG"), size)
     digest = hashlib.blake2b(first.tobytes()).digest()
     del first
-    second = _drafted(_open(body + _END_OF_IMAGE, "JPEG"), size)
+    second = _drafted(open_picture(body + _END_OF_IMAGE, "JPEG"), size)
     if hashlib.blake2b(second.tobytes()).digest() != digest:
         raise OSError("image data is missing")
     return second
@@ -383,7 +285,7 @@ def _reduced(image: Image.Image, size: tuple[int, int], full: tuple[int, int] | 
 def _decode_gif(data: bytes, found: GifMap, size: tuple[int, int], frames: int) -> Picture:
     """Compose the frames as browsers do: on a transparent canvas, cleared and restored by each frame's disposal."""
     if frames == 1 and found.frames[0].box == (0, 0, found.width, found.height):
-        return Picture([_reduced(_gif_image(data, found, found.frames[0]), size)], mended=found.cut)
+        return Picture([_reduced(_gif_image(data, found, found.frames[0]), size)], unfit=found.cut)
     canvas = Image.new("RGBA", (found.width, found.height))
     composed, durations = [], []
     for frame in found.frames[:frames]:
@@ -398,11 +300,11 @@ def _decode_gif(data: bytes, found: GifMap, size: tuple[int, int], frames: int) 
         elif restore is not None:
             canvas = restore
     loop = 1 if found.loop is None else found.loop and found.loop + 1
-    return Picture(_alike(composed), None, durations, loop, mended=found.cut)
+    return Picture(_alike(composed), None, durations, loop, unfit=found.cut)
 
 
 def _gif_image(data: bytes, found: GifMap, frame: GifFrame) -> Image.Image:
-    image = _open(single_gif(data, found, frame), "GIF")
+    image = open_picture(single_gif(data, found, frame), "GIF")
     image.load()
     return displayable(image, "GIF", data)[0]
 
@@ -425,132 +327,3 @@ def _alike(frames: list[Image.Image]) -> list[Image.Image]:
 
 def _is_transparent(image: Image.Image) -> bool:
     return image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema()[0] != 255
-
-
-def displayable(image: Image.Image, kind: Kind, data: bytes) -> tuple[Image.Image, bytes | None]:
-    """A loaded image in mode L, LA, RGB or RGBA, as a browser shows it, and the profile its colours are meant in.
-
-    `info` of the result is empty: nothing of the file's metadata is left that an encoder could write.
-    """
-    icc = image.info.get("icc_profile")
-    gamma = _browser_gamma(image.info) if kind == "PNG" else None
-    if image.mode in ("CMYK", "LAB"):
-        image, icc = _from_print(image, icc), None
-    elif image.mode not in ("L", "RGB") or "transparency" in image.info:
-        image = _from_any_mode(image, data[24] if kind == "PNG" else 8)
-    if image.mode in ("LA", "RGBA") and _alpha_says_nothing(image, kind):
-        image = image.convert(image.mode[:-1])
-    image.info = {}
-    if gamma is not None:
-        image = _through_table(image, [_srgb_of_light((value / 255) ** gamma) for value in range(256)])
-    return _with_web_profile(image, icc)
-
-
-def _alpha_says_nothing(image: Image.Image, kind: Kind) -> bool:
-    lowest, highest = image.getchannel("A").getextrema()
-    # Bitmaps whose alpha is zero throughout are common: their writers left the byte unused. Browsers ignore it then.
-    return lowest == 255 or (kind == "BMP" and highest == 0)
-
-
-def _from_any_mode(image: Image.Image, depth: int) -> Image.Image:
-    mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        return _from_deep_grey(image)
-    if mode in ("1", "L", "RGB") and (key := image.info.get("transparency")) is not None:
-        image.info["transparency"] = _eight_bit_key(key, depth)
-        return image.convert("RGBA" if mode == "RGB" else "LA")
-    if mode in ("P", "PA", "RGBa") or "transparency" in image.info:
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return image.convert({"1": "L", "La": "LA", "LA": "LA", "RGBA": "RGBA"}.get(mode, "RGB"))
-
-
-def _eight_bit_key(key: Any, depth: int) -> Any:
-    """The transparent colour of a PNG in the 8-bit values that pixels have once decoded (PNG, 11.3.2.1)."""
-    if isinstance(key, tuple):
-        return tuple(_eight_bit_key(value, depth) for value in key)
-    return {2: (key & 3) * 85, 4: (key & 15) * 17, 16: key >> 8}.get(depth, key)
-
-
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Greys of 16 or 32 bits or of floating point, to 8 bits. Pillow's own conversion clips: nearly all turns white."""
-    key = image.info.get("transparency")
-    if image.mode.startswith("I;16"):
-        wide = image.convert("I")
-        grey = wide.point([(value * 255 + 32767) // 65535 for value in range(65536)], "L")
-        if key is not None:
-            grey.putalpha(wide.point([0 if value == key else 255 for value in range(65536)], "L"))
-        return grey
-    real = image.convert("F")
-    low, high = (float(value) for value in real.getextrema())  # type: ignore[arg-type]
-    top = next((limit for limit in (1.0, 255.0, 65535.0) if high <= limit), None) if image.mode == "F" else 65535.0
-    if low < 0 or top is None or high > top:  # no known scale: the darkest value becomes black, the brightest white
-        scale, offset = 255 / ((high - low) or 1), -low * 255 / ((high - low) or 1)
-    else:
-        scale, offset = 255 / top, 0.0
-    return real.point(lambda value: value * scale + offset).convert("L")
-
-
-def _from_print(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """CMYK or LAB to sRGB: through the profile when it works, else by the plain formula browsers use."""
-    converted = _to_srgb(image, icc if image.mode == "CMYK" else b"LAB")
-    if converted is None:
-        # LAB has no plain formula in Pillow; its lightness is at least the right picture.
-        converted = image.convert("RGB") if image.mode == "CMYK" else image.getchannel(0).convert("RGB")
-    return converted
-
-
-def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image | None:
-    """`image` in sRGB, or None when the profile does not work (or is for something else)."""
-    from PIL import ImageCms
-
-    if not icc:
-        return None
-    mode = "RGBA" if image.mode == "RGBA" else "RGB"
-    source: Any
-    try:
-        source = ImageCms.createProfile("LAB") if icc == b"LAB" else io.BytesIO(icc)
-        result = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-    except (ImageCms.PyCMSError, *FOREIGN_ERRORS):
-        return None
-    if result is not None:
-        result.info = {}
-    return result
-
-
-def _browser_gamma(info: dict[Any, Any]) -> float | None:
-    """The exponent from a PNG's values to light (PNG, 11.3.3.2), where it is neither sRGB's 2.2 nor overruled."""
-    gamma = info.get("gamma")
-    if not gamma or "srgb" in info or info.get("icc_profile"):
-        return None
-    return 1 / gamma if abs(gamma - 1 / 2.2) > 0.02 and 0.1 < gamma < 10 else None
-
-
-def _srgb_of_light(light: float) -> int:
-    # IEC 61966-2-1, 5.2
-    return round(255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
-
-
-def _through_table(image: Image.Image, table: list[int]) -> Image.Image:
-    if image.mode in ("LA", "RGBA"):
-        alpha = list(range(256))
-        return image.point(table * (len(image.mode) - 1) + alpha)
-    return image.point(table * len(image.mode))
-
-
-def _with_web_profile(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """The profile kept when it is small, RGB and not sRGB itself; else the colours brought to sRGB, without profile."""
-    if not isinstance(icc, bytes) or icc[36:40] != b"acsp":
-        return image, None
-    space = icc[16:20]
-    if space == b"GRAY" and image.mode in ("L", "LA"):
-        ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
-        curve = _to_srgb(ramp, icc)
-        return (image if curve is None else _through_table(image, list(curve.getchannel("G").tobytes()))), None
-    if space != b"RGB " or image.mode not in ("RGB", "RGBA"):
-        return image, None
-    if len(icc) == _SRGB_PROFILE_BYTES and b"sRGB IEC61966-2.1" in icc:
-        return image, None
-    if len(icc) <= _KEEP_PROFILE_BYTES:
-        return image, icc
-    converted = _to_srgb(image, icc)
-    return (image if converted is None else converted), None

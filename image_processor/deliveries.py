@@ -6,33 +6,45 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from image_processor import webhook
 from image_processor.models import DeliveryState, WebhookAttempt, WebhookDelivery
+from image_processor.outbox import Outbox
 from image_processor.repository import Repository
+from image_processor.urls import host_of
 
 log = logging.getLogger(__name__)
 
 ATTEMPT_TIMEOUT = 15.0
-SENDERS = 8
+SENDERS = 32
+SENDERS_PER_HOST = 2
+LOOK_AHEAD = 1_000
 
 
 class Deliveries:
-    """Sends what is due. A receiver that is slow holds one sender, never the others."""
+    """Sends what is due. A receiver that is slow holds two senders, never those of the others."""
 
     def __init__(
-        self, repository: Repository, poster: webhook.Poster, secrets: tuple[str, ...], schedule: tuple[float, ...]
+        self,
+        repository: Repository,
+        outbox: Outbox,
+        poster: webhook.Poster,
+        secrets: tuple[str, ...],
+        schedule: tuple[float, ...],
     ) -> None:
         self._repository = repository
+        self._outbox = outbox
         self._poster = poster
         self._secrets = secrets
         self._schedule = schedule
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
-        self._sending: dict[str, Future[None]] = {}
+        self._sending: dict[str, tuple[str, Future[None]]] = {}
 
     def send_due(self) -> None:
         """Hand every delivery that is due to a sender, unless one has it already. Called again and again."""
-        self._sending = {key: future for key, future in self._sending.items() if not self._is_over(key, future)}
-        for delivery in self._repository.due_deliveries(limit=SENDERS + len(self._sending)):
-            if delivery.id not in self._sending and len(self._sending) < SENDERS:
-                self._sending[delivery.id] = self._senders.submit(self._deliver, delivery)
+        self._forget_sent()
+        for delivery in self._outbox.due(LOOK_AHEAD, without=list(self._sending)):
+            host = host_of(delivery.url)
+            busy = sum(host == other for other, _ in self._sending.values())
+            if len(self._sending) < SENDERS and busy < SENDERS_PER_HOST:
+                self._sending[delivery.id] = (host, self._senders.submit(self._deliver, delivery))
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -52,31 +64,34 @@ class Deliveries:
             timeout=ATTEMPT_TIMEOUT,
             own_base_url=request.base_url,
         )
-        state, wait = self._verdict(delivery.attempts + 1, result)
-        self._repository.record_attempt(delivery.id, _row(delivery, result), state, wait)
+        state, wait = self._verdict(delivery, result)
+        self._outbox.record_attempt(delivery.id, _row(delivery, result), state, wait)
         log.info(
-            "webhook %s of request %s: attempt %d, %s, now %s",
+            "webhook %s of request %s: attempt %d: %s; %s",
             delivery.id,
             delivery.request_id,
             delivery.attempts + 1,
             result.status_code or result.error,
-            state,
+            state.value,
         )
 
-    def _verdict(self, attempts: int, result: webhook.AttemptResult) -> tuple[DeliveryState, float | None]:
+    def _verdict(self, delivery: WebhookDelivery, result: webhook.AttemptResult) -> tuple[DeliveryState, float | None]:
         """What follows from an attempt: the new state and the seconds until the next attempt."""
+        step = delivery.step + 1
         if result.delivered:
             return DeliveryState.DELIVERED, None
-        if result.gone or attempts >= len(self._schedule):
+        if result.gone or step >= len(self._schedule):
             return DeliveryState.FAILED, None
         # Jitter: receivers that were down for everybody are not met by everybody at once when they come back.
-        wait = self._schedule[attempts] * random.uniform(0.8, 1.2)
+        wait = self._schedule[step] * random.uniform(0.8, 1.2)
         return DeliveryState.PENDING, max(wait, result.retry_after)
 
-    def _is_over(self, delivery_id: str, future: Future[None]) -> bool:
-        if future.done() and (error := future.exception()):
-            log.error("webhook %s could not be worked", delivery_id, exc_info=error)
-        return future.done()
+    def _forget_sent(self) -> None:
+        for delivery_id, (_, future) in list(self._sending.items()):
+            if future.done():
+                del self._sending[delivery_id]
+                if not future.cancelled() and (error := future.exception()):
+                    log.error("webhook %s could not be worked", delivery_id, exc_info=error)
 
 
 def _row(delivery: WebhookDelivery, result: webhook.AttemptResult) -> WebhookAttempt:

@@ -3,6 +3,7 @@
 SkulightError
 ├── ConfigError                 a setting makes no sense; the start is refused
 ├── StoreUnavailable            disk or database cannot be used just now; the work pauses
+├── UploadGone                  the kept upload of a request is not there any more
 ├── RequestError                a caller's call cannot be served (becomes problem+json)
 │   ├── InvalidCSV              the catalogue has errors; carries all of them
 │   ├── MissingFile             no file came with the upload
@@ -10,9 +11,15 @@ SkulightError
 │   ├── InvalidWebhookURL       the webhook address cannot be called
 │   ├── UnsupportedMediaType    the body is neither a form nor CSV
 │   ├── UntrustedHost           the Host header names a server this is not
+│   ├── Unauthorized            the API key is missing or wrong
+│   ├── TooManyRequests         the caller is over its rate limit
 │   ├── CrossSite               another web site tried to act in the visitor's name
 │   ├── NotFound                no such request, file or delivery
 │   ├── NotReady                the result does not exist yet
+│   ├── Conflict                the request is not in a state for it
+│   ├── IdempotencyMisuse       an Idempotency-Key was used for another upload
+│   ├── SourceGone              the source of an image cannot be fetched again
+│   ├── Unavailable             disk or database cannot be used; uploads are refused meanwhile
 │   └── BadSignature            a received callback is not signed by a known sender
 └── ImageError                  what became of one image, when it is not a file
     ├── InvalidURL              the entry is not a URL that can be fetched
@@ -48,6 +55,10 @@ class ConfigError(SkulightError):
 
 class StoreUnavailable(SkulightError):
     """The disk or the database cannot be used just now. Nothing is wrong with the work itself."""
+
+
+class UploadGone(SkulightError):
+    """The kept upload of a request is not there any more; the request cannot be worked."""
 
 
 class RequestError(SkulightError):
@@ -192,6 +203,38 @@ class NotReady(RequestError):
     type = "not-ready"
     title = "Not ready yet"
     status = 409
+
+
+class Conflict(RequestError):
+    """The request is not in a state for it."""
+
+    type = "conflict"
+    title = "Not in this state"
+    status = 409
+
+
+class IdempotencyMisuse(RequestError):
+    """An Idempotency-Key was used before, for another upload."""
+
+    type = "idempotency-key-misuse"
+    title = "The Idempotency-Key was used before"
+    status = 422
+
+
+class SourceGone(RequestError):
+    """The source of an image cannot be fetched again."""
+
+    type = "source-unavailable"
+    title = "The source cannot be fetched"
+    status = 502
+
+
+class Unavailable(RequestError):
+    """Disk or database cannot be used; uploads are refused meanwhile."""
+
+    type = "unavailable"
+    title = "Not available just now"
+    status = 503
 
 
 class BadSignature(RequestError):

@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from image_processor.alone import AloneCompressor
 from image_processor.compressor import CompressedPicture, CompressOptions, Compressor
 from image_processor.downloader import Downloader, retry_delay
-from image_processor.errors import ImageError, InternalError
+from image_processor.errors import ImageError, InternalError, StoreUnavailable
 from image_processor.image_window import ImageWindow, Turn
 from image_processor.models import ImageStatus, ProcessingRequest
 from image_processor.politeness import HostLimits
 from image_processor.repository import ImageRecord, ImageTask, Repository
 from image_processor.storage import Storage, image_name
+from image_processor.suspects import InHand
 
 R = TypeVar("R")
 
@@ -30,7 +32,8 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 64  # images of all requests together that are downloading, compressing or between the two
 BATCH_SECONDS = 0.25
 BATCH_IMAGES = 64
-STORE_PAUSE = 2.0
+CANCEL_CHECK_SECONDS = 0.5
+CANCEL_GRACE_SECONDS = 2.0
 
 
 class Stopped(Exception):
@@ -77,6 +80,9 @@ class Workshop:
     limits: HostLimits
     download_pool: ThreadPoolExecutor
     compress_pool: ThreadPoolExecutor
+    alone: AloneCompressor
+    alone_pool: ThreadPoolExecutor
+    in_hand: InHand
     max_attempts: int
     stop: threading.Event
     share: FairShare
@@ -95,15 +101,20 @@ class ImageWork:
         self._in_flight = 0
         self._in_hand: dict[int, ImageTask] = {}
         self._records: list[ImageRecord] = []
-        self._recorded_at = time.monotonic()
+        self._begun = 0
+        self._recorded_at = self._checked_at = time.monotonic()
 
     def run(self) -> None:
-        """Work until every image is final and recorded. Raises Stopped when the process ends first."""
+        """Work until every image is final and recorded, or somebody cancels.
+
+        Raises Stopped when the process ends first, OSError or StoreUnavailable when nothing can be written just now.
+        """
         with self._workshop.share:
-            while self._in_flight or not self._window.empty:
+            while (self._in_flight or not self._window.empty) and not self._is_cancelled():
                 self._begin_turns()
                 self._handle_events()
                 self._record_if_due()
+            self._let_go()
             self._record()
 
     # ---- in the request thread: decide ----------------------------------------------------------------------------
@@ -115,8 +126,21 @@ class ImageWork:
                 self._fail(turn, turn.refusal)
             else:
                 self._in_flight += 1
+                self._begun += 1
                 download = self._workshop.download_pool.submit(self._download, turn.image)
                 download.add_done_callback(self._then(self._downloaded, turn))
+
+    def _is_cancelled(self) -> bool:
+        if time.monotonic() - self._checked_at < CANCEL_CHECK_SECONDS:
+            return False
+        self._checked_at = time.monotonic()
+        return self._repository.cancel_requested(self._request.id)
+
+    def _let_go(self) -> None:
+        """When cancelled: what is nearly done may become so; what still hangs after a moment is left."""
+        patience = time.monotonic() + CANCEL_GRACE_SECONDS
+        while self._in_flight and time.monotonic() < patience:
+            self._handle_events()
 
     def _handle_events(self) -> None:
         """Wait a moment for a pool to be done with something, then see to everything that is there."""
@@ -138,7 +162,8 @@ class ImageWork:
         if error := done.exception():
             self._retry_or_fail(turn, error)
             return
-        compress = self._workshop.compress_pool.submit(self._compress, turn.image, done.result())
+        pool = self._workshop.alone_pool if turn.image.suspect else self._workshop.compress_pool
+        compress = pool.submit(self._compress, turn.image, done.result())
         compress.add_done_callback(self._then(self._compressed, turn))
 
     def _compressed(self, turn: Turn, done: Future[StoredImage]) -> None:
@@ -151,10 +176,9 @@ class ImageWork:
     def _retry_or_fail(self, turn: Turn, error: BaseException) -> None:
         self._in_flight -= 1
         turn = replace(turn, attempts=turn.attempts + 1)
-        if isinstance(error, OSError):  # the disk, not the image: it does not count as an attempt
-            log.warning("request %s: the image cannot be stored: %s", self._request.id, error)
-            self._window.wait_again(replace(turn, attempts=turn.attempts - 1), STORE_PAUSE)
-        elif not isinstance(error, ImageError):
+        if isinstance(error, (OSError, StoreUnavailable)):
+            raise error  # the disk's fault, not the image's
+        if not isinstance(error, ImageError):
             log.error("request %s: image %d", self._request.id, turn.image.id, exc_info=error)
             self._fail(turn, InternalError())
         elif error.retryable and turn.attempts < self._workshop.max_attempts:
@@ -179,8 +203,9 @@ class ImageWork:
 
     def _compress(self, image: ImageTask, source: bytes) -> StoredImage:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
-        with self._workshop.storage.new_image(self._request.id) as new:
-            picture = self._workshop.compressor.compress(source, new.file, self._options)
+        compressor = self._workshop.alone if image.suspect else self._workshop.compressor
+        with self._workshop.storage.new_image(self._request.id) as new, self._workshop.in_hand.hold(image.id):
+            picture = compressor.compress(source, new.file, self._options)
             name = image_name(image.row, image.position, picture.extension)
             new.keep(name)
         return StoredImage(name, len(source), picture)
@@ -223,10 +248,12 @@ class ImageWork:
 
     def _record_if_due(self) -> None:
         waited = time.monotonic() - self._recorded_at
-        if len(self._records) >= BATCH_IMAGES or waited >= BATCH_SECONDS:
+        news = self._records or self._begun
+        if len(self._records) >= BATCH_IMAGES or (news and waited >= BATCH_SECONDS):
             self._record()
 
     def _record(self) -> None:
         self._repository.record_images(self._request.id, list(self._in_hand.values()), self._records)
         self._records = []
+        self._begun = 0
         self._recorded_at = time.monotonic()

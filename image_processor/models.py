@@ -118,7 +118,10 @@ RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class ProcessingRequest(Base):
-    """One upload: its options, where it stands, and the counters that the status answers from."""
+    """One upload: its options, where it stands, and the counters that the status answers from.
+
+    A retry starts a new run; `run_base` counts the images that were final when it began: its progress starts at 0.
+    """
 
     __tablename__ = "requests"
     __table_args__ = (Index(None, "status", "created_at"), Index(None, "created_at", "id"))
@@ -139,6 +142,9 @@ class ProcessingRequest(Base):
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
     progress: Mapped[float] = mapped_column(Float, default=0.0)
+    run: Mapped[int] = mapped_column(default=1)
+    run_base: Mapped[int] = mapped_column(default=0)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
     bytes_in: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_out: Mapped[int] = mapped_column(BigInteger, default=0)
 
@@ -149,6 +155,8 @@ class ProcessingRequest(Base):
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
     webhook_secret: Mapped[str | None] = mapped_column(Text)
+    idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
+    body_digest: Mapped[str | None] = mapped_column(String(64))
 
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -220,10 +228,15 @@ class ProductImage(Base):
     error_detail: Mapped[str | None] = mapped_column(Text)
     http_status: Mapped[int | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    suspect: Mapped[bool] = mapped_column(default=False)
 
 
 class WebhookDelivery(Base):
-    """One message to one receiver. Written in the transaction that finishes the request; its id is the `webhook-id`."""
+    """One message to one receiver. Written in the transaction that finishes the request; its id is the `webhook-id`.
+
+    `step` is the place in the schedule, which a redelivery starts again. `scheduled_at` is when `due_at` was fixed: if
+    that lies in the future, the clock was set back.
+    """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (Index(None, "state", "due_at"), Index(None, "request_id"))
@@ -234,7 +247,9 @@ class WebhookDelivery(Base):
     body: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16), default=DeliveryState.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
+    step: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None]
+    scheduled_at: Mapped[datetime]
     last_status_code: Mapped[int | None]
     created_at: Mapped[datetime]
 

@@ -5,8 +5,11 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 
+from image_processor.database import now
+from image_processor.errors import UploadGone
 from image_processor.image_work import ImageWork, Workshop
-from image_processor.models import ProcessingRequest, Product, RequestStatus
+from image_processor.models import Outcome, ProcessingRequest, Product, RequestStatus
+from image_processor.outbox import new_delivery
 from image_processor.product_csv import CSVLimits, ProductCSV, ProductRow, read_products, write_output
 from image_processor.repository import (
     ImageResult,
@@ -14,8 +17,6 @@ from image_processor.repository import (
     NewProduct,
     ProductOutput,
     Repository,
-    new_delivery,
-    now,
 )
 from image_processor.status import final_message, outcome_of, product_status, webhook_payload
 from image_processor.urls import direct_link, host_of
@@ -38,13 +39,14 @@ class Pipeline:
     def run(self, request_id: str) -> None:
         """Work one request to its end. Raises Stopped when the process ends first.
 
-        Safe to call again at any point of the story: it goes on where the database says it is.
+        Safe to call again at any point of the story: it goes on where the database says it is. Raises OSError or
+        StoreUnavailable when nothing can be written just now, UploadGone when the kept upload is not there.
         """
         request = self._repository.claim(request_id)
         if request is None:
             return
         log.info("request %s: %d images in %d rows", request.id, request.total, request.row_count)
-        catalogue = read_products(self._storage.upload_path(request.id), self._csv_limits)
+        catalogue = self._read_catalogue(request)
         self._load_products(request, catalogue)
         self._work_images(request)
         self._write_output(request, catalogue)
@@ -55,6 +57,12 @@ class Pipeline:
         request = self._repository.get_request(request_id)
         if request is not None and not request.done:
             self._end(request, RequestStatus.FAILED, message)
+
+    def _read_catalogue(self, request: ProcessingRequest) -> ProductCSV:
+        path = self._storage.upload_path(request.id)
+        if not path.exists():
+            raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
+        return read_products(path, self._csv_limits)
 
     def _load_products(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
         """Put the rows into the database, chunk by chunk, those that are not there yet."""
@@ -67,6 +75,9 @@ class Pipeline:
         """Work every image that is not final, and again those whose file is gone when we look for it."""
         while True:
             ImageWork(request, self._repository, self._workshop).run()
+            if self._repository.cancel_requested(request.id):
+                self._repository.cancel_rest(request.id)
+                return
             missing = self._missing_files(request.id)
             if not missing:
                 return
@@ -103,11 +114,12 @@ class Pipeline:
         """Record the final state, together with the webhook that tells of it."""
         finished = self._repository.get_request(request.id)
         if finished is not None:
-            self._end(finished, RequestStatus.COMPLETED, final_message(finished))
+            status = RequestStatus.CANCELLED if finished.cancelled else RequestStatus.COMPLETED
+            self._end(finished, status, final_message(finished))
 
     def _end(self, request: ProcessingRequest, status: RequestStatus, message: str) -> None:
         request.status, request.message, request.completed_at = status, message, now()
-        request.outcome = outcome_of(request) if status is RequestStatus.COMPLETED else None
+        request.outcome = outcome_of(request) if status is not RequestStatus.FAILED else Outcome.FAILED
         delivery = None
         if request.webhook_url:
             delivery = new_delivery(request.id, request.webhook_url, json.dumps(webhook_payload(request)))

@@ -1,43 +1,31 @@
-"""Every query and every commit. Nothing else speaks SQL, and nothing that is not committed here has happened.
+"""Requests, products and images: every query and every commit. What is not committed here has not happened.
 
-Writes begin `IMMEDIATE` under one process-wide lock: with deferred transactions 92 % of the writers of 32 threads met
-"database is locked" at once, with the lock none did and the slowest write took 49 ms instead of 432. Reads are plain.
-Counters change by SQL, in the transaction of what they count.
+Counters change by SQL, in the transaction of what they count: `+= 1` in Python lost 80 % of them under 32 threads.
 """
 
-import threading
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, event, func, insert, or_, select, text, update
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from image_processor.database import Database, now
+from image_processor.errors import ImageCancelled
 from image_processor.models import (
-    DeliveryState,
     ImageStatus,
     ProcessingRequest,
     Product,
     ProductImage,
     ProductStatus,
-    ReceivedCallback,
     RequestStatus,
-    WebhookAttempt,
     WebhookDelivery,
 )
 
 UNFINISHED = (RequestStatus.PENDING, RequestStatus.PROCESSING)
-
-
-def now() -> datetime:
-    """The present, aware and in UTC."""
-    return datetime.now(UTC)
 
 
 def url_key(url: str) -> int:
@@ -69,7 +57,10 @@ class NewProduct:
 
 @dataclass(frozen=True, slots=True)
 class ImageTask:
-    """One image to be worked, in plain values. `slots` counts the images of the request that share the URL."""
+    """One image to be worked, in plain values. `slots` counts the images of the request that share the URL.
+
+    `suspect`: it was being compressed when the process died.
+    """
 
     id: int
     row: int
@@ -77,6 +68,7 @@ class ImageTask:
     url: str
     host: str
     slots: int
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,61 +112,41 @@ class ProductOutput:
     status: str
 
 
-def prepare_engine(engine: Engine) -> None:
-    """Make SQLite behave: WAL, foreign keys, patience, and transactions that begin when we say so."""
-    if engine.dialect.name != "sqlite":
-        return
-
-    @event.listens_for(engine, "connect")
-    def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        cursor = connection.cursor()
-        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 class Repository:
     """The record of everything: requests, products, images, deliveries, callbacks."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._write_engine = engine.execution_options(writes=True)
-        self._write_lock = threading.Lock()
-
-    @contextmanager
-    def _read(self) -> Iterator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session:
-            yield session
-
-    @contextmanager
-    def _write(self) -> Iterator[Session]:
-        with self._write_lock, Session(self._write_engine, expire_on_commit=False) as session, session.begin():
-            yield session
+    def __init__(self, database: Database) -> None:
+        self._read, self._write = database.read, database.write
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
-    def create_request(self, request: ProcessingRequest) -> None:
-        """Commit an accepted upload. When this returns, the request exists whatever happens to the process."""
+    def create_request(self, request: ProcessingRequest) -> ProcessingRequest:
+        """Commit an accepted upload. When this returns, the request exists whatever happens to the process.
+
+        Gives the request that exists: another one, when that one came first with the same Idempotency-Key.
+        """
         request.created_at = request.updated_at = now()
-        with self._write() as session:
-            session.add(request)
+        try:
+            with self._write() as session:
+                session.add(request)
+        except IntegrityError:
+            first = self.find_by_key(request.idempotency_key or "")
+            if first is None:
+                raise
+            return first
+        return request
+
+    def find_by_key(self, idempotency_key: str) -> ProcessingRequest | None:
+        """The request that was accepted with an Idempotency-Key."""
+        with self._read() as session:
+            return session.scalars(
+                select(ProcessingRequest).where(ProcessingRequest.idempotency_key == idempotency_key)
+            ).one_or_none()
 
     def get_request(self, request_id: str) -> ProcessingRequest | None:
         """One request, detached, or None."""
         with self._read() as session:
             return session.get(ProcessingRequest, request_id)
-
-    def recent_requests(self, limit: int = 20) -> Sequence[ProcessingRequest]:
-        """The newest requests, newest first."""
-        newest = select(ProcessingRequest).order_by(ProcessingRequest.created_at.desc()).limit(limit)
-        with self._read() as session:
-            return session.scalars(newest).all()
 
     def unfinished_requests(self) -> Sequence[str]:
         """Ids of all requests that are not done, oldest first."""
@@ -185,6 +157,19 @@ class Repository:
         )
         with self._read() as session:
             return session.scalars(ids).all()
+
+    def existing(self, request_ids: Sequence[str]) -> set[str]:
+        """Those of some ids that belong to a request."""
+        with self._read() as session:
+            return set(session.scalars(select(ProcessingRequest.id).where(ProcessingRequest.id.in_(request_ids))))
+
+    def done_before(self, moment: datetime) -> Sequence[str]:
+        """Ids of the requests that were done before a moment."""
+        old = select(ProcessingRequest.id).where(
+            ProcessingRequest.status.not_in(UNFINISHED), ProcessingRequest.completed_at < moment
+        )
+        with self._read() as session:
+            return session.scalars(old).all()
 
     def claim(self, request_id: str) -> ProcessingRequest | None:
         """Take an unfinished request up: it is `Processing` from here on. None when there is nothing to take up."""
@@ -208,6 +193,98 @@ class Repository:
                 .values(status=ImageStatus.PENDING)
             )
             return session.get(ProcessingRequest, request_id)
+
+    def ask_to_cancel(self, request_id: str) -> bool:
+        """Ask whoever works an unfinished request to end it. False when it is done already."""
+        with self._write() as session:
+            asked = session.execute(
+                update(ProcessingRequest)
+                .where(ProcessingRequest.id == request_id, ProcessingRequest.status.in_(UNFINISHED))
+                .values(cancel_requested=True, message="Cancelling.", updated_at=now())
+            )
+            return bool(asked.rowcount)  # type: ignore[attr-defined]
+
+    def cancel_requested(self, request_id: str) -> bool:
+        """Whether somebody asked to cancel a request, or deleted it."""
+        asked = select(ProcessingRequest.cancel_requested).where(ProcessingRequest.id == request_id)
+        with self._read() as session:
+            return session.scalar(asked) is not False
+
+    def cancel_rest(self, request_id: str) -> None:
+        """Make every image that is not final `Cancelled`."""
+        row = ProcessingRequest
+        with self._write() as session:
+            cancelled = session.execute(
+                update(ProductImage)
+                .where(ProductImage.request_id == request_id, ProductImage.status.in_(UNFINISHED))
+                .values(
+                    status=ImageStatus.CANCELLED,
+                    error_code=ImageCancelled.code,
+                    error_detail=ImageCancelled.sentence,
+                )
+            )
+            number = cancelled.rowcount  # type: ignore[attr-defined]
+            session.execute(
+                update(row)
+                .where(row.id == request_id)
+                .values(cancelled=row.cancelled + number, processing=0, progress=100.0, updated_at=now())
+            )
+
+    def start_again(self, request_id: str) -> bool:
+        """Begin a new run of a request that is done: what failed or was cancelled is pending again.
+
+        False when the request is not done, or has nothing to repeat.
+        """
+        row, again = ProcessingRequest, (ImageStatus.FAILED, ImageStatus.CANCELLED)
+        with self._write() as session:
+            started = session.execute(
+                update(row)
+                .where(
+                    row.id == request_id,
+                    row.status.not_in(UNFINISHED),
+                    or_(row.failed + row.cancelled > 0, row.status == RequestStatus.FAILED),
+                )
+                .values(
+                    status=RequestStatus.PENDING,
+                    outcome=None,
+                    message="Accepted again; what failed is worked next.",
+                    failed=0,
+                    cancelled=0,
+                    processing=0,
+                    progress=0.0,
+                    run=row.run + 1,
+                    run_base=row.succeeded,
+                    cancel_requested=False,
+                    started_at=None,
+                    completed_at=None,
+                    updated_at=now(),
+                )
+            )
+            if not started.rowcount:  # type: ignore[attr-defined]
+                return False
+            session.execute(
+                update(ProductImage)
+                .where(ProductImage.request_id == request_id, ProductImage.status.in_(again))
+                .values(
+                    status=ImageStatus.PENDING,
+                    attempts=0,
+                    suspect=False,
+                    error_code=None,
+                    error_detail=None,
+                    http_status=None,
+                )
+            )
+            return True
+
+    def delete_request(self, request_id: str) -> bool:
+        """Remove a request that is done, with everything that belongs to it. False when it is not done."""
+        with self._write() as session:
+            gone = session.execute(
+                delete(ProcessingRequest).where(
+                    ProcessingRequest.id == request_id, ProcessingRequest.status.not_in(UNFINISHED)
+                )
+            )
+            return bool(gone.rowcount)  # type: ignore[attr-defined]
 
     def finish(self, request: ProcessingRequest, delivery: WebhookDelivery | None) -> None:
         """Write the final state and the webhook's delivery row in one transaction: never the one without the other.
@@ -328,6 +405,7 @@ class Repository:
                 ProductImage.input_url,
                 ProductImage.host,
                 (copies + 1).label("slots"),
+                ProductImage.suspect,
             )
             .where(
                 ProductImage.request_id == request_id,
@@ -378,7 +456,9 @@ class Repository:
             return sum(record.image.slots for record in records if record.status is status)
 
         row = ProcessingRequest
-        worked = sum(record.image.slots for record in records)
+        worked = row.succeeded + row.failed + row.cancelled + sum(record.image.slots for record in records)
+        # Within a run it never falls, not even when files were lost and are worked again.
+        progress = 100.0 * (worked - row.run_base) / (row.total - row.run_base)
         session.execute(
             update(row)
             .where(row.id == request_id)
@@ -387,12 +467,21 @@ class Repository:
                 succeeded=row.succeeded + slots(ImageStatus.COMPLETED),
                 failed=row.failed + slots(ImageStatus.FAILED),
                 cancelled=row.cancelled + slots(ImageStatus.CANCELLED),
-                progress=100.0 * (row.succeeded + row.failed + row.cancelled + worked) / row.total,
+                progress=case((progress > row.progress, progress), else_=row.progress),
                 bytes_in=row.bytes_in + sum((record.bytes_in or 0) * record.image.slots for record in records),
                 bytes_out=row.bytes_out + sum((record.bytes_out or 0) * record.image.slots for record in records),
                 updated_at=now(),
             )
         )
+
+    def suspect(self, image_ids: Sequence[int]) -> None:
+        """Mark images that were being compressed when the process died."""
+        with self._write() as session:
+            session.execute(
+                update(ProductImage)
+                .where(ProductImage.id.in_(image_ids), ProductImage.status.in_(UNFINISHED))
+                .values(suspect=True)
+            )
 
     def put_back(self, request_id: str, images: Sequence[ImageResult]) -> None:
         """Make finished images pending again (their files are gone) and take them out of the counters."""
@@ -413,82 +502,6 @@ class Repository:
                     bytes_out=row.bytes_out - sum(image.bytes_out or 0 for image in images),
                 )
             )
-
-    # ---- webhooks -------------------------------------------------------------------------------------------------
-
-    def due_deliveries(self, limit: int = 20) -> Sequence[WebhookDelivery]:
-        """Deliveries whose time has come, the longest waiting first."""
-        due = (
-            select(WebhookDelivery)
-            .where(WebhookDelivery.state == DeliveryState.PENDING, WebhookDelivery.due_at <= now())
-            .order_by(WebhookDelivery.due_at)
-            .limit(limit)
-        )
-        with self._read() as session:
-            return session.scalars(due).all()
-
-    def record_attempt(
-        self, delivery_id: str, attempt: WebhookAttempt, state: DeliveryState, wait: float | None
-    ) -> None:
-        """Log one attempt and say what follows: delivered, failed for good, or due again after `wait` seconds."""
-        with self._write() as session:
-            session.add(attempt)
-            session.execute(
-                update(WebhookDelivery)
-                .where(WebhookDelivery.id == delivery_id)
-                .values(
-                    state=state,
-                    attempts=WebhookDelivery.attempts + 1,
-                    last_status_code=attempt.status_code,
-                    due_at=None if wait is None else now() + timedelta(seconds=wait),
-                )
-            )
-
-    def deliveries(self, request_id: str) -> Sequence[WebhookDelivery]:
-        """All deliveries of a request, oldest first."""
-        mine = (
-            select(WebhookDelivery).where(WebhookDelivery.request_id == request_id).order_by(WebhookDelivery.created_at)
-        )
-        with self._read() as session:
-            return session.scalars(mine).all()
-
-    def attempts(self, delivery_id: str) -> Sequence[WebhookAttempt]:
-        """All attempts of a delivery, oldest first."""
-        mine = select(WebhookAttempt).where(WebhookAttempt.delivery_id == delivery_id).order_by(WebhookAttempt.id)
-        with self._read() as session:
-            return session.scalars(mine).all()
-
-    def store_callback(self, callback: ReceivedCallback) -> bool:
-        """Keep a received callback; False when its id is known already (the sender repeats itself)."""
-        with self._write() as session:
-            if session.get(ReceivedCallback, callback.id) is not None:
-                return False
-            session.add(callback)
-            return True
-
-    def received_callbacks(self, limit: int = 100) -> Sequence[ReceivedCallback]:
-        """The newest received callbacks, newest first."""
-        newest = select(ReceivedCallback).order_by(ReceivedCallback.received_at.desc()).limit(limit)
-        with self._read() as session:
-            return session.scalars(newest).all()
-
-    def ping(self) -> None:
-        """Ask the database for a sign of life."""
-        with self._read() as session:
-            session.execute(text("SELECT 1"))
-
-
-def new_delivery(request_id: str, url: str, body: str) -> WebhookDelivery:
-    """A webhook that is due at once. Its id stays the same over all attempts."""
-    return WebhookDelivery(
-        id=f"msg_{uuid.uuid4().hex}",
-        request_id=request_id,
-        url=url,
-        body=body,
-        state=DeliveryState.PENDING,
-        due_at=now(),
-        created_at=now(),
-    )
 
 
 def _product_values(request_id: str, product: NewProduct) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The classes are the answer and its documentation at once: `api` returns them, th
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -115,7 +116,13 @@ class Links(BaseModel):
 
     self: str
     html: str
+    images: str
     output_csv: str
+    errors_csv: str
+    images_zip: str
+    cancel: str
+    retry: str
+    webhook_deliveries: str
 
 
 class StatusBody(BaseModel):
@@ -145,11 +152,15 @@ class StatusBody(BaseModel):
 
 def status_body(
     request: ProcessingRequest,
-    products: Sequence[Product],
-    images: Sequence[ProductImage],
-    deliveries: Sequence[WebhookDelivery],
+    products: Sequence[Product] = (),
+    images: Sequence[ProductImage] = (),
+    deliveries: Sequence[WebhookDelivery] = (),
+    paused: str | None = None,
 ) -> StatusBody:
-    """The status of a request. `products` are its first ones, `images` (at most MOST_IMAGES) theirs, in order."""
+    """The status of a request. `products` are its first ones, `images` (at most MOST_IMAGES) theirs, in order.
+
+    `paused` says why nothing is worked just now, if so.
+    """
     bodies = _product_bodies(products, images)
     listed = sum(len(body.images) for body in bodies)
     return StatusBody(
@@ -157,7 +168,7 @@ def status_body(
         status=RequestStatus(request.status),
         done=request.done,
         outcome=Outcome(request.outcome) if request.outcome else None,
-        message=live_message(request),
+        message=f"Paused. {paused}" if paused and not request.done else live_message(request),
         row_count=request.row_count,
         filename=request.filename,
         warnings=request.warnings,
@@ -184,7 +195,17 @@ def status_body(
 def links(base_url: str, request_id: str) -> Links:
     """The addresses of everything that belongs to a request."""
     resource = f"{base_url}/api/v1/requests/{request_id}"
-    return Links(self=resource, html=f"{base_url}/requests/{request_id}", output_csv=f"{resource}/output.csv")
+    return Links(
+        self=resource,
+        html=f"{base_url}/requests/{request_id}",
+        images=f"{resource}/images",
+        output_csv=f"{resource}/output.csv",
+        errors_csv=f"{resource}/errors.csv",
+        images_zip=f"{resource}/images.zip",
+        cancel=f"{resource}/cancel",
+        retry=f"{resource}/retry",
+        webhook_deliveries=f"{resource}/webhook-deliveries",
+    )
 
 
 def webhook_payload(request: ProcessingRequest) -> dict[str, Any]:
@@ -222,6 +243,12 @@ def product_status(statuses: Sequence[str]) -> ProductStatus:
     if ImageStatus.COMPLETED in kinds:
         return ProductStatus.PARTIAL
     return ProductStatus.CANCELLED if ImageStatus.CANCELLED in kinds else ProductStatus.FAILED
+
+
+def etag(request: ProcessingRequest, deliveries: Sequence[WebhookDelivery], paused: str | None) -> str:
+    """What changes whenever the status body does."""
+    told = [request.updated_at.isoformat(), *(f"{one.state}{one.attempts}" for one in deliveries), paused or ""]
+    return blake2b("|".join(told).encode(), digest_size=12).hexdigest()
 
 
 def final_message(request: ProcessingRequest) -> str:
@@ -268,7 +295,8 @@ def _counts(request: ProcessingRequest) -> Counts:
 def _progress(request: ProcessingRequest) -> Progress:
     percent = 100.0 if request.done and not request.total else round(request.progress, 1)
     seconds = _seconds_worked(request)
-    pace = request.worked / seconds if seconds and request.worked else None
+    worked = request.worked - request.run_base
+    pace = worked / seconds if seconds and worked > 0 else None
     left = request.total - request.worked
     eta = 0 if request.done else round(left / pace) if pace else None
     return Progress(percent=percent, images_per_second=pace and round(pace, 1), eta_seconds=eta)
@@ -277,7 +305,7 @@ def _progress(request: ProcessingRequest) -> Progress:
 def _seconds_worked(request: ProcessingRequest) -> float:
     if request.started_at is None:
         return 0.0
-    end = request.completed_at or datetime.now(UTC)
+    end = request.completed_at or request.updated_at  # so that the answer changes only when the record does
     return max((end - request.started_at).total_seconds(), 0.0)
 
 

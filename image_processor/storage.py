@@ -5,9 +5,13 @@ image's place, never from user text: working an image again overwrites its own f
 """
 
 import contextlib
+import fcntl
+import itertools
 import os
 import shutil
 import tempfile
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +45,7 @@ class Storage:
     def __init__(self, images: Path, uploads: Path) -> None:
         self.images = images.resolve()
         self._uploads = uploads.resolve()
+        self._token = uuid.uuid4().hex  # tells this process's half-written files from those of one before it
         self.images.mkdir(parents=True, exist_ok=True)
         self._uploads.mkdir(parents=True, exist_ok=True)
 
@@ -80,18 +85,40 @@ class Storage:
         """The public URL of a file of a request."""
         return f"{base_url}{PUBLIC_PATH}{request_id}/{name}"
 
+    def path_of(self, request_id: str, url: str) -> Path:
+        """Where the file behind one of our URLs lies."""
+        return self.images / request_id / url.rpartition("/")[2]
+
     def holds(self, request_id: str, url: str, size: int) -> bool:
         """Whether the file behind one of our URLs is there with all its `size` bytes."""
         try:
-            return (self.images / request_id / url.rpartition("/")[2]).stat().st_size == size
+            return self.path_of(request_id, url).stat().st_size == size
         except FileNotFoundError:
             return False
 
     def remove_temporary(self) -> None:
-        """Remove what a killed process left half-written. Only the owner of the work may call this, before it works."""
+        """Remove what dead processes left half-written; what this one and other living ones write now stays."""
         for folder in (self._uploads, self.images):
             for leftover in folder.rglob(f"*{TEMPORARY}"):
-                leftover.unlink(missing_ok=True)
+                # Our own must not even be opened: closing any descriptor of a file drops all our locks on it.
+                if not leftover.name.startswith(self._token) and not _is_locked(leftover):
+                    leftover.unlink(missing_ok=True)
+
+    def request_ids_with_files(self) -> Iterator[list[str]]:
+        """The ids that folders and uploads are named after, in batches; uploads of the last hour are left out.
+
+        An upload is kept a moment before its request is recorded, so a fresh one without a request is no orphan.
+        """
+        hour_ago = time.time() - 3600
+        folders = (entry.name for entry in os.scandir(self.images) if entry.is_dir(follow_symlinks=False))
+        uploads = (
+            entry.name.removesuffix(".csv")
+            for entry in os.scandir(self._uploads)
+            if entry.name.endswith(".csv") and entry.stat().st_mtime < hour_ago
+        )
+        names = (name for name in itertools.chain(folders, uploads) if _is_request_id(name))
+        while batch := list(itertools.islice(names, 500)):
+            yield batch
 
     def remove(self, request_id: str) -> None:
         """Remove all files of a request."""
@@ -100,7 +127,8 @@ class Storage:
 
     @contextlib.contextmanager
     def _new_file(self, folder: Path) -> Iterator[NewFile]:
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=TEMPORARY, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=self._token, suffix=TEMPORARY, delete=False) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)  # says that the writer lives, for exactly as long as it does
             try:
                 yield NewFile(file, folder)  # type: ignore[arg-type]
             finally:
@@ -111,6 +139,24 @@ class Storage:
 def image_name(row: int, position: int, extension: str) -> str:
     """The file name of an image: its place in the catalogue, such as `12-3.jpg` for row 12, third URL."""
     return f"{row}-{position}{extension}"
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def _is_request_id(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

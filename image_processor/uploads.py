@@ -1,11 +1,20 @@
 """Accepting an upload: a file becomes validated rows, a kept file and a committed request; then it is submitted."""
 
+import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from image_processor.errors import InvalidCSV, InvalidOption, InvalidWebhookURL
+from image_processor.errors import (
+    IdempotencyMisuse,
+    InvalidCSV,
+    InvalidOption,
+    InvalidWebhookURL,
+    StoreUnavailable,
+    Unavailable,
+)
+from image_processor.health import Health
 from image_processor.models import ProcessingRequest, RequestStatus
 from image_processor.product_csv import CSVLimits, ProductCSV, read_products, sample_csv
 from image_processor.repository import Repository
@@ -13,8 +22,17 @@ from image_processor.storage import Storage
 from image_processor.urls import check_url
 from image_processor.webhook import SECRET_FORM, valid_secret
 
+MAX_KEY_LENGTH = 255
+RETRY_SECONDS = 10
+
 # The pictures under static/samples/, drawn by bench/make_samples.py.
-SAMPLE_PRODUCTS: tuple[tuple[str, tuple[str, ...]], ...] = ()
+SAMPLE_PRODUCTS = (
+    ("Stoneware mug", ("mug-front.jpg", "mug-upright.jpg")),
+    ("Table lamp", ("lamp.jpg", "lamp-shade.avif")),
+    ("Shoe box", ("shoe-box.jpg", "shoe-box-end.webp")),
+    ("Canvas tote", ("tote.jpg", "tote-cut-out.png")),
+    ("Striped vase", ("vase.jpg", "vase-turning.gif")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +45,7 @@ class UploadOptions:
     on_invalid: str = "reject"
     webhook_url: str | None = None
     webhook_secret: str | None = None
+    idempotency_key: str | None = None
 
 
 class Uploads:
@@ -38,12 +57,14 @@ class Uploads:
         storage: Storage,
         csv_limits: CSVLimits,
         defaults: UploadOptions,
+        health: Health,
         submit: Callable[[str], None],
     ) -> None:
         self._repository = repository
         self._defaults = defaults
         self._storage = storage
         self._csv_limits = csv_limits
+        self._health = health
         self._submit = submit
 
     def options(self, **chosen: Any) -> UploadOptions:
@@ -61,21 +82,51 @@ class Uploads:
     def accept_upload(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> ProcessingRequest:
         """Accept a catalogue: when this returns, the request is committed and will be worked to its end.
 
-        `base_url` becomes the base of all output URLs. Raises InvalidCSV with every problem, InvalidWebhookURL or
-        InvalidOption; then nothing is stored.
+        `base_url` becomes the base of all output URLs. An upload with the Idempotency-Key of an earlier one gives the
+        request of that one. Raises InvalidCSV with every problem, InvalidWebhookURL, InvalidOption, IdempotencyMisuse,
+        or Unavailable while nothing can be kept; then nothing is stored.
         """
         _check_webhook(options)
+        digest = _digest(data, options)
+        if first := self._accepted_before(options.idempotency_key, digest):
+            return first
+        if self._health.reason:
+            raise Unavailable(f"No upload can be accepted just now. {self._health.reason}", retry_after=RETRY_SECONDS)
         catalogue = self.read(data, filename)
         _check_rows(catalogue, options)
         request = _new_request(catalogue, filename, options, base_url)
-        self._storage.keep_upload(request.id, data)
+        request.body_digest = digest
+        accepted = self._keep(request, data)
+        self._submit(accepted.id)
+        return accepted
+
+    def _accepted_before(self, key: str | None, digest: str) -> ProcessingRequest | None:
+        if key is None:
+            return None
+        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+            raise InvalidOption(f"The Idempotency-Key has {len(key)} characters; send 1 to {MAX_KEY_LENGTH}.")
+        first = self._repository.find_by_key(key)
+        if first is not None and first.body_digest != digest:
+            raise IdempotencyMisuse(
+                f"The Idempotency-Key {key!r} was used for another upload (request {first.id}); send a new key."
+            )
+        return first
+
+    def _keep(self, request: ProcessingRequest, data: bytes) -> ProcessingRequest:
+        """Keep the file, then commit the row; give the request that counts, should another with the key come first."""
         try:
-            self._repository.create_request(request)
-        except BaseException:
+            self._storage.keep_upload(request.id, data)
+            accepted = self._repository.create_request(request)
+        except (OSError, StoreUnavailable) as error:
             self._storage.drop_upload(request.id)
-            raise
-        self._submit(request.id)
-        return request
+            self._health.pause(error)
+            raise Unavailable(
+                f"The upload could not be kept. {self._health.reason}", retry_after=RETRY_SECONDS
+            ) from error
+        if accepted.id != request.id:
+            self._storage.drop_upload(request.id)
+            return self._accepted_before(request.idempotency_key, request.body_digest or "") or accepted
+        return accepted
 
 
 def _check_webhook(options: UploadOptions) -> None:
@@ -110,4 +161,10 @@ def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, b
         base_url=base_url,
         webhook_url=options.webhook_url,
         webhook_secret=options.webhook_secret,
+        idempotency_key=options.idempotency_key,
     )
+
+
+def _digest(data: bytes, options: UploadOptions) -> str:
+    """What tells one upload from another: the file and all of its options."""
+    return hashlib.sha256(repr(options).encode() + b"\0" + data).hexdigest()

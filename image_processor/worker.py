@@ -8,11 +8,15 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from image_processor.deliveries import Deliveries
+from image_processor.errors import StoreUnavailable, UploadGone
+from image_processor.health import Health
 from image_processor.image_work import Stopped, Workshop
 from image_processor.pipeline import Pipeline
 from image_processor.repository import Repository
@@ -22,6 +26,9 @@ log = logging.getLogger(__name__)
 REQUEST_THREADS = 64
 POLL_SECONDS = 0.5
 TAKE_OVER_SECONDS = 1.0
+LIFE_SIGN_SECONDS = 15.0
+TIDY_SECONDS = 86_400.0
+EXIT_SECONDS = 8
 
 
 class WorkerLock:
@@ -42,9 +49,16 @@ class WorkerLock:
             return False
         return True
 
+    def show_life(self) -> None:
+        """Let the other processes see that the owner lives."""
+        os.utime(self._descriptor)
+
 
 class Worker:
-    """Owns the request threads and sees to the pools' clean end."""
+    """Owns the request threads, and sees to a clean end.
+
+    `warm_up` is called first; `tidy` at the start and once a day.
+    """
 
     def __init__(
         self,
@@ -53,8 +67,10 @@ class Worker:
         pipeline: Pipeline,
         deliveries: Deliveries,
         workshop: Workshop,
+        health: Health,
         *,
         warm_up: Callable[[], None],
+        tidy: Callable[[], None],
         cut_network: Callable[[], None],
     ) -> None:
         self._lock_path = lock_path
@@ -62,57 +78,72 @@ class Worker:
         self._pipeline = pipeline
         self._deliveries = deliveries
         self._workshop = workshop
+        self._health = health
         self._warm_up = warm_up
+        self._tidy = tidy
         self._cut_network = cut_network
         self._stop = workshop.stop
         self._nudge = threading.Event()
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
         self._running: set[str] = set()
-        self._owner = threading.Thread(target=self._own, name="worker", daemon=True)
-        self._courier = threading.Thread(target=self._send_webhooks, name="delivery", daemon=True)
-        self.working = threading.Event()
 
     def start(self) -> None:
         """Begin, in the background: get the lock, now or later, and work."""
-        self._owner.start()
+        for work in (self._own, self._end):
+            threading.Thread(target=work, name=f"worker{work.__name__}", daemon=True).start()
 
     def submit(self, request_id: str) -> None:
-        """Say that there is a new request. Only a nudge: the database is what counts."""
+        """Say that there is something new. Only a nudge: the database is what counts."""
         log.debug("request %s: submitted", request_id)
         self._nudge.set()
 
     def stop(self) -> None:
-        """End: begin nothing more, cut what is being downloaded, let only what is being compressed finish.
-
-        What is not recorded is worked again at the next start.
-        """
+        """Ask for the end. Returns at once, so that a signal handler may call it; the end itself is `_end`."""
         self._stop.set()
-        self._nudge.set()
-        self._cut_network()
-        self._deliveries.stop()
-        for pool in (self._requests, self._workshop.download_pool, self._workshop.compress_pool):
-            pool.shutdown(wait=False, cancel_futures=True)
+
+    def lives(self) -> bool:
+        """Whether some process of the installation works: this one, or one that gave a sign of life lately."""
+        try:
+            last_sign = self._lock_path.stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return abs(time.time() - last_sign) < LIFE_SIGN_SECONDS
+
+    # ---- the thread that owns the work ----------------------------------------------------------------------------
 
     def _own(self) -> None:
         self._warm_up()
         lock = WorkerLock(self._lock_path)
         while not lock.acquire():
+            self._health.look()
             if self._stop.wait(TAKE_OVER_SECONDS):
                 return
         log.info("worker: process %d works the requests", os.getpid())
-        self._workshop.storage.remove_temporary()
-        self._courier.start()
-        self.working.set()
+        self._until_it_works(self._take_over)
+        threading.Thread(target=self._send_webhooks, name="delivery", daemon=True).start()
+        tidied = time.monotonic()
         while not self._stop.is_set():
-            self._guarded(self._take_up)
+            lock.show_life()
+            self._guarded(self._round)
+            if time.monotonic() - tidied > TIDY_SECONDS:
+                tidied = time.monotonic()
+                self._guarded(self._tidy)
             self._nudge.wait(POLL_SECONDS)
             self._nudge.clear()
 
-    def _send_webhooks(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
-            self._guarded(self._deliveries.send_due)
+    def _take_over(self) -> None:
+        """See to what the process before left behind."""
+        self._workshop.storage.remove_temporary()
+        suspects = self._workshop.in_hand.take_over()
+        if suspects:
+            log.warning("worker: the process before died while it compressed images %s; worked alone now", suspects)
+            self._repository.suspect(suspects)
+        self._tidy()
 
-    def _take_up(self) -> None:
+    def _round(self) -> None:
+        """Look after the store; take up every request that nobody works yet."""
+        if not self._health.look():
+            return
         for request_id in self._repository.unfinished_requests():
             if request_id not in self._running and len(self._running) < REQUEST_THREADS and not self._stop.is_set():
                 self._running.add(request_id)
@@ -124,18 +155,61 @@ class Worker:
             self._pipeline.run(request_id)
         except Stopped:
             log.info("request %s: stopped, goes on at the next start", request_id)
+        except UploadGone as error:
+            self._guarded(partial(self._pipeline.fail, request_id, str(error)))
+        except (OSError, StoreUnavailable) as error:
+            # Nothing is wrong with the request. It is taken up again by the round that finds all well.
+            self._health.pause(error)
+            log.warning("request %s: pauses. %s", request_id, self._health.reason)
         except Exception:
             if self._stop.is_set():  # pools that shut down under a request raise what they like
                 return
             log.exception("request %s: could not be worked", request_id)
-            self._guarded(lambda: self._pipeline.fail(request_id, "The request could not be worked; see the log."))
+            self._guarded(partial(self._pipeline.fail, request_id, "The request could not be worked; see the log."))
         finally:
             self._running.discard(request_id)
+
+    def _send_webhooks(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self._guarded(self._deliveries.send_due)
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """When asked: cut the downloads, let only what is being compressed finish, and never take longer than 8 s.
+
+        What is not recorded then is worked again at the next start.
+        """
+        self._stop.wait()
+        self._workshop.in_hand.stop()
+        self._nudge.set()
+        self._deliveries.stop()
+        workshop = self._workshop
+        for pool in (self._requests, workshop.download_pool, workshop.compress_pool, workshop.alone_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(EXIT_SECONDS * 10):
+            self._cut_network()  # again and again: a download may have been between two sockets
+            time.sleep(0.1)
+        log.warning("worker: still busy after %d s; ends as a kill would", EXIT_SECONDS)
+        os._exit(0)
+
+    def _until_it_works(self, step: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                step()
+                return
+            except (OSError, StoreUnavailable) as error:
+                self._health.pause(error)
+                log.warning("worker: waits. %s", self._health.reason)
+                self._stop.wait(TAKE_OVER_SECONDS)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Nothing that goes wrong in one round may end the rounds."""
         try:
             step()
+        except (OSError, StoreUnavailable) as error:
+            self._health.pause(error)
+            log.warning("worker: pauses. %s", self._health.reason)
         except Exception:
             if not self._stop.is_set():
                 log.exception("worker: a round failed, the next one follows")

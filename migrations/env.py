@@ -20,6 +20,10 @@ def _plain_types(kind: str, thing: Any, _autogen: Any) -> Any:
 
 
 with database.engine.execution_options(writes=True).connect() as connection:
+    if connection.dialect.name == "sqlite":
+        # A batch migration copies a table and drops the old one; with foreign keys on, the drop would delete what
+        # belongs to its rows. The connection is thrown away afterwards.
+        connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
     context.configure(
         connection=connection,
         target_metadata=database.metadata,
@@ -30,3 +34,4 @@ with database.engine.execution_options(writes=True).connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+    connection.invalidate()

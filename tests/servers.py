@@ -1,8 +1,10 @@
 """Real servers on loopback for the tests: an image host, a webhook receiver, and SKUlight itself under gunicorn."""
 
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -186,6 +188,18 @@ class SkulightServer:
         """Everything the server has logged."""
         return self._log.read_text(errors="replace")
 
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Look into the server's database, without disturbing it."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.instance}/skulight.db?mode=ro", uri=True)) as database:
+            return database.execute(sql).fetchall()
+
+    def kill_master(self) -> None:
+        """kill -9 gunicorn's master only; its worker is orphaned."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
+
     def kill(self) -> None:
         """kill -9: the master and its worker, which are one process group of our own making."""
         assert self._process is not None
@@ -218,8 +232,12 @@ class SkulightServer:
     def wait_until_done(self, request_id: str, seconds: float = 60.0) -> Any:
         """Poll a request until it is done; give its status body."""
 
+        percents = [0.0]
+
         def done() -> Any:
             body = self.status(request_id)
+            percents.append(body["progress"]["percent"])
+            assert percents[-1] >= percents[-2], "progress falls"
             counts = body["counts"]
             parts = ("pending", "processing", "succeeded", "failed", "cancelled")
             assert sum(counts[part] for part in parts) == counts["total"], counts

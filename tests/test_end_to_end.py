@@ -99,6 +99,21 @@ def test_a_catalogue_goes_in_and_comes_back_with_compressed_hosted_images(
     assert delivered == {"url": receiver.url, "state": "delivered", "attempts": 1, "last_status_code": 204}
 
 
+def test_the_sample_works_as_it_is_without_the_internet(server: NewServer) -> None:
+    running = server()
+    running.start()
+    sample = requests.get(f"{running.url}/sample.csv", timeout=10).content
+
+    accepted = running.upload(sample, webhook_url=f"{running.url}/webhooks/inbox")
+    status = running.wait_until_done(accepted["request_id"])
+
+    assert status["outcome"] == "succeeded", status
+    assert status["counts"]["total"] >= 6
+    assert all(not image["kept_original"] for product in status["products"] for image in product["images"])
+    inbox = wait_for(lambda: requests.get(f"{running.url}/webhooks/inbox", timeout=10).json()["callbacks"])
+    assert inbox[0]["body"]["request_id"] == accepted["request_id"]
+
+
 @pytest.mark.parametrize("path", ["/upload", "/upload/", "/upload_csv", "/api/v1/requests"])
 def test_every_spelling_of_the_paths_works(server: NewServer, host: ImageHost, path: str) -> None:
     host.pages["/a.jpg"] = Page(photograph(60, 40, 1))

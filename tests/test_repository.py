@@ -7,29 +7,33 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from image_processor.database import Database, now, prepare_engine
 from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt
 from image_processor.models import DeliveryState as State
+from image_processor.outbox import Outbox, new_delivery
 from image_processor.repository import (
     ImageRecord,
     ImageTask,
     NewImage,
     NewProduct,
     Repository,
-    new_delivery,
-    now,
-    prepare_engine,
 )
 
 ID = "6f1c0f0e-5d5c-4c39-9a34-0d9c4e3c1a11"
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Repository]:
+def database(tmp_path: Path) -> Iterator[Database]:
     engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}", pool_size=20, max_overflow=50)
     prepare_engine(engine)
     Base.metadata.create_all(engine.execution_options(writes=True))
-    yield Repository(engine)
+    yield Database(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def repository(database: Database) -> Repository:
+    return Repository(database)
 
 
 def request(total: int) -> ProcessingRequest:
@@ -131,7 +135,8 @@ def test_rows_go_on_after_the_last_one_inserted(repository: Repository) -> None:
     assert repository.last_row(ID) == 3, "a chunk is inserted whole or not at all"
 
 
-def test_the_final_state_and_the_webhook_come_together_and_only_once_due(repository: Repository) -> None:
+def test_the_final_state_and_the_webhook_come_together(repository: Repository, database: Database) -> None:
+    outbox = Outbox(database)
     repository.create_request(request(0))
     found = repository.claim(ID)
     assert found is not None
@@ -142,8 +147,8 @@ def test_the_final_state_and_the_webhook_come_together_and_only_once_due(reposit
 
     assert repository.unfinished_requests() == []
     assert repository.claim(ID) is None
-    assert [due.id for due in repository.due_deliveries()] == [delivery.id]
+    assert [due.id for due in outbox.due(10)] == [delivery.id]
     attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
-    repository.record_attempt(delivery.id, attempt, State.PENDING, 60)
-    assert repository.due_deliveries() == []
-    assert [(one.attempts, one.last_status_code) for one in repository.deliveries(ID)] == [(1, 500)]
+    outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
+    assert outbox.due(10) == []
+    assert [(one.attempts, one.last_status_code) for one in outbox.deliveries(ID)] == [(1, 500)]

@@ -59,9 +59,12 @@ def test_half_written_files_of_a_killed_process_go(storage: Storage, tmp_path: P
         path.write_bytes(b"half")
     storage.keep_upload("r1", b"whole")
 
-    storage.remove_temporary()
+    with storage.new_image("r1") as new:
+        storage.remove_temporary()
+        new.file.write(b"being written")
+        new.keep("1-1.jpg")
 
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["r1.csv"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["1-1.jpg", "r1.csv"]
 
 
 def test_names_come_from_the_place_in_the_catalogue() -> None:
