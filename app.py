@@ -9,10 +9,12 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import click
 import flask_openapi_swagger
 from flask import Blueprint, Flask, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
@@ -25,12 +27,15 @@ from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from image_processor import product_csv
+from image_processor import api_document, product_csv
 from image_processor.addresses import AddressHoles
 from image_processor.alone import AloneCompressor
 from image_processor.answers import Answers, Inbox, Sources
 from image_processor.api import api, invalid_option, problem
 from image_processor.api_models import Problem
+from image_processor.call_ids import CallIds
+from image_processor.cli import Surroundings
+from image_processor.cli import register as register_commands
 from image_processor.compressor import Compressor
 from image_processor.config import Settings, load_settings
 from image_processor.control import Control
@@ -38,12 +43,13 @@ from image_processor.database import Database, prepare_engine
 from image_processor.deliveries import Deliveries
 from image_processor.door import Door
 from image_processor.downloader import Downloader
-from image_processor.errors import ConfigError, RequestError
+from image_processor.errors import ConfigError, RequestError, StoreUnavailable, Unavailable
 from image_processor.health import Health
 from image_processor.http_client import GuardedClient
 from image_processor.image_work import FairShare, Workshop
 from image_processor.listings import Listings
-from image_processor.log_lines import OneLine
+from image_processor.log_lines import formatter
+from image_processor.metrics import Metrics
 from image_processor.models import db
 from image_processor.outbox import Outbox
 from image_processor.pages import error_page, pages
@@ -54,7 +60,8 @@ from image_processor.repository import Repository
 from image_processor.signatures import media_type
 from image_processor.storage import Storage
 from image_processor.suspects import InHand
-from image_processor.uploads import UploadOptions, Uploads
+from image_processor.thumbnails import Thumbnails
+from image_processor.uploads import RETRY_SECONDS, UploadOptions, Uploads
 from image_processor.webhook import SECRET_FORM, new_secret, valid_secret
 from image_processor.worker import Worker
 
@@ -71,13 +78,21 @@ def create_app(**overrides: object) -> Flask:
     Nothing is worked yet: the server calls `app.extensions["worker"].start()`. Raises ConfigError, with a sentence,
     when a setting makes no sense.
     """
-    settings = load_settings(**overrides)
+    try:
+        return _create_app(load_settings(**overrides))
+    except ConfigError as error:
+        if click.get_current_context(silent=True):  # the `flask` command tells a sentence, where it can
+            raise click.UsageError(f"SKUlight does not start. {error}") from error
+        raise
+
+
+def _create_app(settings: Settings) -> Flask:
     _start_log(settings)
     _make_folders(settings)
     app = _new_app(settings)
     _prepare_database(app, settings)
     _build(app, settings)
-    _register(app)
+    _register(app, _surroundings(settings))
     return app
 
 
@@ -121,6 +136,7 @@ def _new_app(settings: Settings) -> OpenAPI:
     app.openapi_version = "3.1.0"
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
+    app.wsgi_app = CallIds(app.wsgi_app)  # type: ignore[method-assign]
     instance = settings.instance_path.resolve()
     app.config.update(
         SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
@@ -152,8 +168,10 @@ def _kept_secret(path: Path, make: Callable[[], str]) -> str:
 
 def _start_log(settings: Settings) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine())
-    logging.basicConfig(handlers=[handler], level=settings.log_level)
+    handler.setFormatter(formatter(settings.log_format))
+    # Under the `flask` command a person looks on, who is told the result; the server tells its story.
+    quiet = click.get_current_context(silent=True) is not None and "log_level" not in settings.model_fields_set
+    logging.basicConfig(handlers=[handler], level="WARNING" if quiet else settings.log_level)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
@@ -221,10 +239,11 @@ def _build(app: Flask, settings: Settings) -> None:
     health = Health((storage.images, settings.instance_path), database.check)
     csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row)
     client = _client(settings)
-    workshop = _workshop(settings, storage, client)
+    metrics = Metrics(listings.queue)
+    workshop = _workshop(settings, storage, client, metrics)
     webhook_secrets = _webhook_secrets(settings)
     control = Control(repository, outbox, storage)
-    deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds())
+    deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
     worker = Worker(
         settings.instance_path / "worker.lock",
         repository,
@@ -242,11 +261,13 @@ def _build(app: Flask, settings: Settings) -> None:
         worker=worker,
         storage=storage,
         health=health,
+        metrics=metrics,
         uploads=Uploads(repository, storage, csv_limits, defaults, health, worker.submit),
         answers=answers,
         sources=Sources(answers, workshop.downloader, media_type),
         control=control,
         inbox=Inbox(outbox, webhook_secrets),
+        thumbnails=Thumbnails(storage, workshop.compressor),
         door=_door(settings),
     )
 
@@ -272,7 +293,7 @@ def _client(settings: Settings) -> GuardedClient:
     )
 
 
-def _workshop(settings: Settings, storage: Storage, client: GuardedClient) -> Workshop:
+def _workshop(settings: Settings, storage: Storage, client: GuardedClient, metrics: Metrics) -> Workshop:
     compress_threads = settings.compress_threads or len(os.sched_getaffinity(0))
     codec = {
         "jpeg_optimize": settings.jpeg_optimize,
@@ -293,6 +314,7 @@ def _workshop(settings: Settings, storage: Storage, client: GuardedClient) -> Wo
         max_attempts=settings.max_attempts,
         stop=threading.Event(),
         share=FairShare(),
+        metrics=metrics,
     )
 
 
@@ -321,17 +343,26 @@ def _tidy(control: Control, retention_days: int) -> None:
 # ---- the ways in ---------------------------------------------------------------------------------------------------
 
 
-def _register(app: OpenAPI) -> None:
+def _register(app: OpenAPI, surroundings: Surroundings) -> None:
     app.extensions["door"].guard(app)
     Bootstrap5(app)
     CSRFProtect(app)
     app.register_api(api)
     app.components_schemas["Problem"] = Schema(**Problem.model_json_schema())
     app.register_blueprint(pages)
+    register_commands(app, surroundings)
     app.register_blueprint(_docs(app))
     app.register_error_handler(RequestError, _answer_error)
     app.register_error_handler(HTTPException, _answer_error)
+    app.register_error_handler(StoreUnavailable, _answer_pause)
     app.register_error_handler(Exception, _answer_defect)
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    """For the command line, which has no `Host`: the address this server has for programs on the same machine."""
+    port = os.environ.get("IMAGE_PROCESSOR_PORT") or os.environ.get("PORT") or "8000"
+    base_url = settings.public_base_url or f"http://127.0.0.1:{port}"
+    return Surroundings(base_url, settings.retention_days, settings.max_upload_bytes)
 
 
 def _docs(app: OpenAPI) -> Blueprint:
@@ -339,7 +370,12 @@ def _docs(app: OpenAPI) -> Blueprint:
     assets = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
     docs = Blueprint("docs", __name__, url_prefix="/docs", static_folder=str(assets), static_url_path="/assets")
     docs.add_url_rule("/", "page", lambda: render_template("docs.html"))
-    docs.add_url_rule("/openapi.json", "document", lambda: jsonify(app.api_doc))
+    docs.add_url_rule("/openapi.json", "document", lambda: jsonify(document()))
+
+    @cache  # made at the first call: the start need not wait for it
+    def document() -> dict[str, Any]:
+        return api_document.complete(app.api_doc, locked=app.extensions["door"].locked)
+
     return docs
 
 
@@ -348,6 +384,10 @@ def _answer_error(error: RequestError | HTTPException) -> ResponseReturnValue:
     wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     is_api = request.blueprint == "api" or request.path.startswith("/api/")
     return error_page(error) if wants_page and not is_api else problem(error)
+
+
+def _answer_pause(error: StoreUnavailable) -> ResponseReturnValue:
+    return _answer_error(Unavailable(str(error), retry_after=RETRY_SECONDS))
 
 
 def _answer_defect(error: Exception) -> ResponseReturnValue:

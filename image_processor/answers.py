@@ -74,10 +74,6 @@ class Answers:
         page = [status_body(request, paused=self._health.reason) for request in found[:limit]]
         return page, _cursor(found[limit - 1]) if len(found) > limit else None
 
-    def recent(self) -> Sequence[ProcessingRequest]:
-        """The newest requests, newest first."""
-        return self._listings.requests(20)
-
     def images(
         self, request_id: str, limit: int, cursor: int = 0, chosen: ImageFilter | None = None
     ) -> tuple[Sequence[tuple[ProductImage, Product]], int | None]:
@@ -119,8 +115,11 @@ class Answers:
         request = self.request(request_id)
         if not request.done:
             raise _not_ready(request, "errors.csv")
+        try:
+            catalogue = read_products(self._storage.upload_path(request.id), self._csv_limits)
+        except FileNotFoundError as error:
+            raise NotFound("The uploaded catalogue is not kept any more, so its rows cannot be given back.") from error
         file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=1_000_000))
-        catalogue = read_products(self._storage.upload_path(request.id), self._csv_limits)
         write_errors(catalogue, self._listings.failures(request.id), file)
         file.seek(0)
         return file, request
@@ -206,7 +205,7 @@ def _place(cursor: str | None) -> tuple[datetime, str] | None:
     try:
         at, _, request_id = base64.urlsafe_b64decode(cursor + "==").decode().partition("|")
         return datetime.fromisoformat(at).astimezone(UTC), request_id
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise InvalidOption("The cursor is not one of this server's; begin without one.") from error
 
 

@@ -11,7 +11,7 @@ from flask import Response, current_app, g, jsonify, request, send_file, send_fr
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from zipstream import ZipStream
 
 from image_processor.answers import Answers, Inbox, Sources
@@ -50,6 +50,7 @@ from image_processor.errors import (
     NotFound,
     RequestError,
     UnsupportedMediaType,
+    UploadTooLarge,
 )
 from image_processor.listings import ImageFilter
 from image_processor.models import (
@@ -75,8 +76,6 @@ files_tag = Tag(name="files", description="The compressed images.")
 webhooks_tag = Tag(name="webhooks", description="Callbacks that this server receives.")
 server_tag = Tag(name="server", description="Whether the server is well.")
 
-api = APIBlueprint("api", __name__)
-
 
 # ---- errors --------------------------------------------------------------------------------------------------------
 
@@ -84,6 +83,9 @@ api = APIBlueprint("api", __name__)
 def _problems(*statuses: int) -> dict[str | int, Any]:
     content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+api = APIBlueprint("api", __name__, abp_responses=_problems(400, 503))
 
 
 def problem(error: RequestError | HTTPException) -> Response:
@@ -97,6 +99,14 @@ def problem(error: RequestError | HTTPException) -> Response:
         return answer
     if error.response is not None:
         return error.response  # type: ignore[return-value]
+    if isinstance(error, RequestEntityTooLarge):
+        limit = current_app.config["MAX_CONTENT_LENGTH"] / 1e6
+        return _problem(
+            UploadTooLarge.type,
+            UploadTooLarge.title,
+            413,
+            f"More was sent than this server takes at once ({limit:g} MB).",
+        )
     status = HTTPStatus(error.code or 500)
     answer = _problem(status.phrase.lower().replace(" ", "-"), status.phrase, status.value, error.description or "")
     for name, value in error.get_headers():
@@ -116,13 +126,29 @@ def _problem(kind: str, title: str, status: int, detail: str, **extra: Any) -> R
 def invalid_option(error: ValidationError) -> Response:
     """The answer to parameters that do not fit their description: one sentence for each."""
     sentences = [
-        f"{'.'.join(str(part) for part in item['loc'])} is {str(item['input'])[:100]!r}: {item['msg']}."
+        f"{item['loc'][0]} is {str(item['input'])[:100]!r}: {item['msg'].removeprefix('Value error, ')}."
         for item in error.errors()
+        if item["type"] != "none_required"  # an option left out is None; nobody can send that
     ]
     return problem(InvalidOption(" ".join(sentences)))
 
 
 # ---- requests ------------------------------------------------------------------------------------------------------
+
+
+@api.before_request
+def check_form() -> Response | None:
+    """Check the fields of a form as the texts they are.
+
+    flask-openapi reads numbers of a form as JSON: `true` became quality 1, a deep `[[[…` a RecursionError, a number of
+    5,000 digits a ValueError.
+    """
+    if request.method == "POST" and request.form:
+        try:
+            UploadQuery.model_validate(request.form.to_dict())
+        except ValidationError as error:
+            return invalid_option(error)
+    return None
 
 
 def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Response:
@@ -172,7 +198,7 @@ api.get(
     "/api/v1/requests/<request_id>",
     tags=[requests_tag],
     operation_id="status",
-    responses={200: StatusBody, **_problems(401, 404)},
+    responses={200: StatusBody, 304: None, **_problems(401, 404)},
 )(status)
 for number, alias in enumerate(("/status/<request_id>", "/request_status/<request_id>"), start=1):
     api.get(alias, doc_ui=False, endpoint=f"status_{number}")(status)
@@ -392,7 +418,12 @@ class FilePath(BaseModel):
     "/processed_images/<path:filename>",
     tags=[files_tag],
     operation_id="processed_image",
-    responses={200: {"description": "The file.", "content": {"image/*": {}, "text/csv": {}}}, **_problems(404)},
+    responses={
+        200: {"description": "The file.", "content": {"image/*": {}, "text/csv": {}}},
+        206: {"description": "The part that `Range` asked for.", "content": {"image/*": {}, "text/csv": {}}},
+        304: None,
+        **_problems(404, 409, 416),
+    },
 )
 def processed_image(path: FilePath) -> Response:
     """A compressed image, or the output.csv of a request."""
@@ -411,7 +442,7 @@ def processed_image(path: FilePath) -> Response:
     "/sample.csv",
     tags=[files_tag],
     operation_id="sample_csv",
-    responses={200: {"description": "A catalogue that works as it is.", "content": {"text/csv": {}}}},
+    responses={200: {"description": "A catalogue that works as it is.", "content": {"text/csv": {}}}, **_problems(401)},
 )
 def sample() -> Response:
     """A catalogue whose images this server hosts itself."""
@@ -432,7 +463,9 @@ def receive_callback() -> Response:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-@api.get("/webhooks/inbox", tags=[webhooks_tag], operation_id="list_callbacks", responses={200: Callbacks})
+@api.get(
+    "/webhooks/inbox", tags=[webhooks_tag], operation_id="list_callbacks", responses={200: Callbacks, **_problems(401)}
+)
 def list_callbacks() -> Response:
     """The callbacks that came in."""
     callbacks = [
@@ -456,7 +489,9 @@ def health() -> Response:
     return _json(Health(ok=True))
 
 
-@api.get("/readyz", tags=[server_tag], operation_id="readiness", responses={200: Readiness, 503: Readiness})
+@api.get(
+    "/readyz", tags=[server_tag], operation_id="readiness", responses={200: Readiness, 503: Readiness, **_problems(401)}
+)
 def readiness() -> Response:
     """Whether the server can do its work: folders, database, worker."""
     reason = current_app.extensions["health"].reason
@@ -467,6 +502,24 @@ def readiness() -> Response:
         ready=reason is None, store=current_app.extensions["health"].reason is None, worker=works, reason=reason
     )
     return _json(body, HTTPStatus.OK if body.ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@api.get(
+    "/metrics",
+    tags=[server_tag],
+    operation_id="metrics",
+    responses={
+        200: {
+            "description": "Counters, times and the queue, in the Prometheus text format or as OpenMetrics.",
+            "content": {"text/plain": {}, "application/openmetrics-text": {}},
+        },
+        **_problems(401),
+    },
+)
+def metrics() -> Response:
+    """Numbers for a monitoring system: images, bytes, seconds in each step, the queue, webhook attempts."""
+    body, content_type = current_app.extensions["metrics"].page(request.headers.get("Accept", ""))
+    return Response(body, content_type=content_type)
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class RequestPath(BaseModel):
 class ImagePath(RequestPath):
     """Which image of which request."""
 
-    image_id: int
+    image_id: int = Field(ge=0, le=2**63 - 1)
 
 
 class DeliveryPath(RequestPath):
@@ -78,8 +78,8 @@ class ImagesQuery(BaseModel):
     kept: Annotated[bool | SkipJsonSchema[None], Blank] = Field(
         None, description="Only images whose original was kept (or was not)."
     )
-    q: Annotated[str | SkipJsonSchema[None], Blank] = Field(
-        None, max_length=200, description="Words to find in serial number, product name or URL."
+    q: Annotated[Annotated[str, Field(max_length=200)] | SkipJsonSchema[None], Blank] = Field(
+        None, description="Words to find in serial number, product name or URL."
     )
 
 
@@ -92,11 +92,11 @@ class UploadQuery(BaseModel):
     webhook_secret: Annotated[str | SkipJsonSchema[None], Blank] = Field(
         None, description="Signs this request's webhooks instead of the server's secret: `whsec_` and base64."
     )
-    quality: Annotated[int | SkipJsonSchema[None], Blank] = Field(
-        None, ge=1, le=95, description="Encoder quality; 50 unless the server says otherwise."
+    quality: Annotated[Annotated[int, Field(ge=1, le=95)] | SkipJsonSchema[None], Blank] = Field(
+        None, description="Encoder quality; 50 unless the server says otherwise."
     )
-    max_dimension: Annotated[int | SkipJsonSchema[None], Blank] = Field(
-        None, ge=0, le=65_500, description="Longest side in pixels; larger images are reduced; 0 never resizes."
+    max_dimension: Annotated[Annotated[int, Field(ge=0, le=65_500)] | SkipJsonSchema[None], Blank] = Field(
+        None, description="Longest side in pixels; larger images are reduced; 0 never resizes."
     )
     format: Annotated[Literal["keep", "jpeg", "webp", "avif", "png"] | SkipJsonSchema[None], Blank] = Field(
         None, description="Format of the results; `keep` (the default) keeps each image's own."

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     rate_limit: int = Field(0, ge=0, description="Uploads per minute and client; 0 is no limit.")
     retention_days: int = Field(0, ge=0, description="Days after which finished requests are removed; 0 keeps them.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="Log lines for people, or as JSON for programs.")
 
     @field_validator("public_base_url")
     @classmethod

@@ -5,6 +5,7 @@ import random
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from image_processor import webhook
+from image_processor.metrics import Metrics
 from image_processor.models import DeliveryState, WebhookAttempt, WebhookDelivery
 from image_processor.outbox import Outbox
 from image_processor.repository import Repository
@@ -28,12 +29,14 @@ class Deliveries:
         poster: webhook.Poster,
         secrets: tuple[str, ...],
         schedule: tuple[float, ...],
+        metrics: Metrics,
     ) -> None:
         self._repository = repository
         self._outbox = outbox
         self._poster = poster
         self._secrets = secrets
         self._schedule = schedule
+        self._metrics = metrics
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._sending: dict[str, tuple[str, Future[None]]] = {}
 
@@ -63,7 +66,9 @@ class Deliveries:
             secrets,
             timeout=ATTEMPT_TIMEOUT,
             own_base_url=request.base_url,
+            request_id=request.id,
         )
+        self._metrics.count_webhook(result.status_code)
         state, wait = self._verdict(delivery, result)
         self._outbox.record_attempt(delivery.id, _row(delivery, result), state, wait)
         log.info(

@@ -19,6 +19,7 @@ from image_processor.compressor import CompressedPicture, CompressOptions, Compr
 from image_processor.downloader import Downloader, retry_delay
 from image_processor.errors import ImageError, InternalError, StoreUnavailable
 from image_processor.image_window import ImageWindow, Turn
+from image_processor.metrics import Metrics
 from image_processor.models import ImageStatus, ProcessingRequest
 from image_processor.politeness import HostLimits
 from image_processor.repository import ImageRecord, ImageTask, Repository
@@ -86,6 +87,7 @@ class Workshop:
     max_attempts: int
     stop: threading.Event
     share: FairShare
+    metrics: Metrics
 
 
 class ImageWork:
@@ -192,7 +194,8 @@ class ImageWork:
         """In a download thread: the bytes behind the image's URL, within all limits."""
         failed: ImageError | None = InternalError()
         try:
-            body = self._workshop.downloader.download(image.url, own_base_url=self._request.base_url)
+            with self._workshop.metrics.timed("download"):
+                body = self._workshop.downloader.download(image.url, own_base_url=self._request.base_url)
             failed = None
         except ImageError as error:
             failed = error
@@ -205,7 +208,8 @@ class ImageWork:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
         compressor = self._workshop.alone if image.suspect else self._workshop.compressor
         with self._workshop.storage.new_image(self._request.id) as new, self._workshop.in_hand.hold(image.id):
-            picture = compressor.compress(source, new.file, self._options)
+            with self._workshop.metrics.timed("compress"):
+                picture = compressor.compress(source, new.file, self._options)
             name = image_name(image.row, image.position, picture.extension)
             new.keep(name)
         return StoredImage(name, len(source), picture)
@@ -253,7 +257,9 @@ class ImageWork:
             self._record()
 
     def _record(self) -> None:
-        self._repository.record_images(self._request.id, list(self._in_hand.values()), self._records)
+        with self._workshop.metrics.timed("record"):
+            self._repository.record_images(self._request.id, list(self._in_hand.values()), self._records)
+        self._workshop.metrics.count_images(self._records)
         self._records = []
         self._begun = 0
         self._recorded_at = time.monotonic()

@@ -8,7 +8,7 @@ from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from image_processor.database import Database
-from image_processor.models import ImageStatus, ProcessingRequest, Product, ProductImage, ProductStatus
+from image_processor.models import ImageStatus, ProcessingRequest, Product, ProductImage, ProductStatus, RequestStatus
 
 NOT_DONE_WELL = (ImageStatus.FAILED, ImageStatus.CANCELLED)
 FAILURES_PER_READ = 1_000
@@ -53,6 +53,15 @@ class Listings:
             page = page.where(or_(row.created_at < at, and_(row.created_at == at, row.id < request_id)))
         with self._read() as session:
             return session.scalars(page).all()
+
+    def queue(self) -> tuple[int, int]:
+        """How many requests are not done, and how many of their images are not final."""
+        row = ProcessingRequest
+        unfinished = (RequestStatus.PENDING, RequestStatus.PROCESSING)
+        waiting = func.coalesce(func.sum(row.total - row.succeeded - row.failed - row.cancelled), 0)
+        with self._read() as session:
+            requests, images = session.execute(select(func.count(), waiting).where(row.status.in_(unfinished))).one()
+            return requests, images
 
     def images(
         self, request_id: str, limit: int, after_id: int, chosen: ImageFilter

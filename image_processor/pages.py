@@ -7,12 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, send_file, url_for
-from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from image_processor.answers import Answers, Inbox
-from image_processor.compressor import Compressor
 from image_processor.control import Control
 from image_processor.door import SIGN_IN_PATH, Door
 from image_processor.errors import InvalidCSV, NotFound, RequestError, Unauthorized
@@ -300,12 +298,6 @@ def _number(text: str | None) -> int:
 
 for to_words in (size, moment, pretty, short_address, timestamp):
     pages.add_app_template_filter(to_words)
-
-
-@pages.record_once
-def _bring_thumbnails(state: BlueprintSetupState) -> None:
-    extensions = state.app.extensions
-    extensions.setdefault("thumbnails", Thumbnails(extensions["storage"], Compressor()))
 
 
 def _door() -> Door:

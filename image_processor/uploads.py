@@ -167,4 +167,6 @@ def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, b
 
 def _digest(data: bytes, options: UploadOptions) -> str:
     """What tells one upload from another: the file and all of its options."""
-    return hashlib.sha256(repr(options).encode() + b"\0" + data).hexdigest()
+    digest = hashlib.sha256(repr(options).encode() + b"\0")
+    digest.update(data)
+    return digest.hexdigest()

@@ -75,15 +75,27 @@ def signatures(secrets: Sequence[str], message_id: str, at: datetime, body: str)
 
 
 def attempt(
-    poster: Poster, url: str, message_id: str, body: str, secrets: Sequence[str], *, timeout: float, own_base_url: str
+    poster: Poster,
+    url: str,
+    message_id: str,
+    body: str,
+    secrets: Sequence[str],
+    *,
+    timeout: float,
+    own_base_url: str,
+    request_id: str,
 ) -> AttemptResult:
-    """Send one message once. Never raises for what the receiver does."""
+    """Send one message once. Never raises for what the receiver does.
+
+    `request_id`, what the message is about, goes along as `x-request-id`: it joins the receiver's log to ours.
+    """
     at = datetime.now(UTC)
     headers = {
         "content-type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": signatures(secrets, message_id, at, body),
+        "x-request-id": request_id,
     }
     begun = time.monotonic()
     try:

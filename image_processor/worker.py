@@ -86,6 +86,8 @@ class Worker:
         self._nudge = threading.Event()
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
         self._running: set[str] = set()
+        self._works = False
+        self._exit_code = 0
 
     def start(self) -> None:
         """Begin, in the background: get the lock, now or later, and work."""
@@ -94,12 +96,21 @@ class Worker:
 
     def submit(self, request_id: str) -> None:
         """Say that there is something new. Only a nudge: the database is what counts."""
-        log.debug("request %s: submitted", request_id)
+        log.info("request %s: handed to the worker", request_id)
         self._nudge.set()
 
-    def stop(self) -> None:
-        """Ask for the end. Returns at once, so that a signal handler may call it; the end itself is `_end`."""
+    def stop(self, exit_code: int = 0) -> None:
+        """Ask for the end. Returns at once, so that a signal handler may call it; the end itself is `_end`.
+
+        `exit_code` is what the process ends with should it have to be cut off.
+        """
+        self._exit_code = exit_code
         self._stop.set()
+
+    @property
+    def works(self) -> bool:
+        """Whether it is this process that works."""
+        return self._works
 
     def lives(self) -> bool:
         """Whether some process of the installation works: this one, or one that gave a sign of life lately."""
@@ -118,6 +129,7 @@ class Worker:
             self._health.look()
             if self._stop.wait(TAKE_OVER_SECONDS):
                 return
+        self._works = True
         log.info("worker: process %d works the requests", os.getpid())
         self._until_it_works(self._take_over)
         threading.Thread(target=self._send_webhooks, name="delivery", daemon=True).start()
@@ -191,7 +203,7 @@ class Worker:
             self._cut_network()  # again and again: a download may have been between two sockets
             time.sleep(0.1)
         log.warning("worker: still busy after %d s; ends as a kill would", EXIT_SECONDS)
-        os._exit(0)
+        os._exit(self._exit_code)
 
     def _until_it_works(self, step: Callable[[], None]) -> None:
         while not self._stop.is_set():

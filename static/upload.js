@@ -203,5 +203,6 @@ part("quality").type = "range";
 part("quality").className = "";
 part("quality").addEventListener("input", liveQuality);
 liveQuality();
+part("check").after(part("actions"), part("refused")); // below the first sentence: no need to scroll past a long table
 part("send").hidden = true;
 if (file.files.length) fileChosen(); // the browser kept the choice over a reload

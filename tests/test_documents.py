@@ -1,37 +1,338 @@
-"""What the documents say is true."""
+"""What the documents say is true, and whatever the code names is in them."""
 
+import ast
+import importlib
+import inspect
+import itertools
+import json
+import os
 import re
+import runpy
+import subprocess
+import sys
 import tomllib
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
+import click
+import pytest
+import requests
+from flask import Flask
+from servers import SkulightServer
+from sqlalchemy import Column
+from sqlalchemy.dialects import sqlite
+
+import app as wiring
+from image_processor import errors, models
 from image_processor.config import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+DESIGN = (ROOT / "docs" / "LLD.md").read_text()
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+MODULES = {"app"} | {path.stem for path in (ROOT / "image_processor").glob("*.py")} - {"__init__"}
+LAYERS: list[str] = next(
+    contract["layers"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    if contract["type"] == "layers"
+)
+
+
+def section(title: str, text: str = DESIGN) -> str:
+    """What stands below a heading, up to the next heading of its level."""
+    level, _, name = title.partition(" ")
+    found = re.search(rf"^{level} {re.escape(name)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", text, re.M | re.S)
+    assert found is not None, f"there is no heading {title!r}"
+    return found[1]
+
+
+def rows(text: str, head: str) -> list[list[str]]:
+    """The cells of the table with this head."""
+    table = re.search(rf"^\| {re.escape(head)} \|\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.M)
+    assert table is not None, f"there is no table {head!r}"
+    return [[cell.strip() for cell in line.strip("|\n ").split(" | ")] for line in table[1].splitlines()]
+
+
+def first_words(text: str, head: str) -> list[str]:
+    """The names in the first column of a table, without their backticks."""
+    return [row[0].strip("`") for row in rows(text, head)]
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Flask:
+    """The application, not served."""
+    return wiring.create_app(instance_path=tmp_path / "instance", processed_images_path=tmp_path / "processed_images")
+
+
+# ---- settings ------------------------------------------------------------------------------------------------------
+
+
+def shown(default: object) -> str:
+    """A default as the documents write it."""
+    return "" if default in (None, "") else str(int(default) if isinstance(default, bool) else default)
 
 
 def test_every_setting_stands_in_the_readme_with_its_default_and_sentence() -> None:
-    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", README, re.M))
+    stated = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", section("## Settings", README), re.M))
 
-    assert set(rows) == {name.upper() for name in Settings.model_fields}
+    assert set(stated) == {name.upper() for name in Settings.model_fields}
     for name, field in Settings.model_fields.items():
-        default, _, meaning = rows[name.upper()].partition(" | ")
-        expected = (
-            ""
-            if field.default in (None, "")
-            else f"`{int(field.default) if field.annotation is bool else field.default}`"
-        )
-        assert (default.strip(), meaning) == (expected, field.description), name
+        default, _, meaning = stated[name.upper()].partition(" | ")
+        assert (default.strip(" `"), meaning) == (shown(field.default), field.description), name
+
+
+def test_every_setting_that_any_document_names_exists() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+
+    for document in DOCUMENTS:
+        assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", document.read_text())) <= known, document.name
+
+
+def test_the_limits_in_the_design_have_the_defaults_of_the_settings() -> None:
+    stated = {
+        name.strip("`"): default
+        for name, default, _ in rows(section("## Limits"), "setting | default | what happens beyond it")
+    }
+
+    assert stated == {name: shown(Settings.model_fields[name.lower()].default) for name in stated}
+    assert {name for name in map(str.upper, Settings.model_fields) if name.startswith("MAX_")} <= {
+        *stated,
+        "MAX_DIMENSION",
+    }
+
+
+# ---- modules and the picture ---------------------------------------------------------------------------------------
 
 
 def test_the_floors_in_the_readme_are_the_floors_that_are_held() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    block = re.search(r"```text\n(.*?)```", README, re.S)
 
-    shown = re.search(r"```text\n(.*?)```", README, re.S)
+    assert block is not None
+    assert [re.sub(r"\s{2,}.*", "", line.strip()) for line in block[1].splitlines()] == ["app", *LAYERS]
 
-    assert shown is not None
-    assert [re.sub(r"\s{2,}.*", "", line.strip()) for line in shown[1].splitlines()] == ["app", *layers]
+
+def test_every_module_has_its_role_in_the_design_and_the_reverse() -> None:
+    named = first_words(section("## Components"), "module | role")
+
+    assert len(named) == len(set(named))
+    assert set(named) == MODULES
+
+
+def test_the_parts_of_the_assignment_are_made_of_modules_that_exist() -> None:
+    parts = {part: modules for part, modules in rows(section("## Components"), "part | modules")}
+
+    assert set(parts) == {
+        "Image Processing Service", "Webhook Handling", "Database Interaction", "API Endpoints", "Asynchronous Workers",
+    }  # fmt: skip
+    for part, modules in parts.items():
+        assert set(re.findall(r"`([a-z_]+)`", modules)) <= MODULES, part
+
+
+def test_the_drawings_are_those_of_the_description() -> None:
+    done = subprocess.run(
+        [sys.executable, "bench/draw_architecture.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_components_of_both_drawings_are_the_modules() -> None:
+    cells = ElementTree.parse(ROOT / "docs" / "architecture.drawio").iter("mxCell")
+    boxes = {cell.get("id", ""): cell.get("value", "").partition("\n")[0] for cell in cells if cell.get("vertex")}
+    drawing = ElementTree.parse(ROOT / "docs" / "architecture.svg")
+    svg = "{http://www.w3.org/2000/svg}"
+    groups = [group for group in drawing.iter(f"{svg}g") if "outside" not in str(group[0].get("class"))]
+
+    assert {name for key, name in boxes.items() if key.startswith("module:")} == MODULES
+    assert {text.text for group in groups for text in group if text.get("class") == "name"} == MODULES
+
+
+def test_every_flow_in_the_draw_io_file_joins_two_boxes_that_are_there() -> None:
+    cells = list(ElementTree.parse(ROOT / "docs" / "architecture.drawio").iter("mxCell"))
+    boxes = {cell.get("id") for cell in cells if cell.get("vertex")}
+    flows = [(cell.get("source"), cell.get("target")) for cell in cells if cell.get("edge")]
+
+    assert flows
+    assert all(source in boxes and target in boxes for source, target in flows)
+
+
+def test_the_drawing_has_the_modules_on_the_floors_that_are_held() -> None:
+    floor = {name: number for number, layer in enumerate(LAYERS) for name in re.findall(r"\w+", layer)} | {"app": -1}
+    bands = runpy.run_path(str(ROOT / "bench" / "draw_architecture.py"))["modules"]()
+
+    ends = [(min(floor[name] for name in band), max(floor[name] for name in band)) for band in bands.values()]
+
+    assert all(above[1] < below[0] for above, below in itertools.pairwise(ends)), ends
+
+
+# ---- the database --------------------------------------------------------------------------------------------------
+
+
+def as_written(column: "Column[Any]") -> str:
+    """The type of a column as the design writes it."""
+    written = column.type.compile(sqlite.dialect())
+    written += ", key" if column.primary_key else ""
+    written += "".join(f" → {key.target_fullname}" for key in column.foreign_keys)
+    return written + (", may be null" if column.nullable else "")
+
+
+def test_every_table_and_column_stands_in_the_design_with_its_type_and_the_reverse() -> None:
+    schema = section("## Database schema")
+    stated = {
+        name: {row[0].strip("`"): row[1] for row in rows(section(f"### `{name}`"), "column | type | meaning")}
+        for name in re.findall(r"^### `(\w+)`$", schema, re.M)
+    }
+
+    assert stated == {
+        name: {column.name: as_written(column) for column in table.columns}
+        for name, table in models.Base.metadata.tables.items()
+    }
+
+
+def test_every_index_stands_in_the_design_and_the_reverse() -> None:
+    for name, table in models.Base.metadata.tables.items():
+        line = re.search(r"^Indexes: (.*)\.$", section(f"### `{name}`"), re.M)
+        stated = set(re.findall(r"\(([^)]+)\)", line[1])) if line else set()
+        assert stated == {", ".join(column.name for column in index.columns) for index in table.indexes}, name
+
+
+STATES: dict[str, type[StrEnum]] = {
+    "request": models.RequestStatus, "product": models.ProductStatus, "image": models.ImageStatus,
+    "outcome": models.Outcome, "delivery": models.DeliveryState,
+}  # fmt: skip
+
+
+def test_every_state_stands_in_the_design_and_the_reverse() -> None:
+    stated = [(of, state.strip("`")) for of, state, _ in rows(section("## States"), "of a | state | meaning")]
+
+    assert stated == [(of, state.value) for of, states in STATES.items() for state in states]
+
+
+@pytest.mark.parametrize("of", ["request", "image"])
+def test_the_state_diagrams_know_every_state_and_no_other(of: str) -> None:
+    diagram = re.search(rf'state "{of}" as \w+ {{\n(.*?)^    }}', section("## States"), re.M | re.S)
+
+    assert diagram is not None
+    drawn = {
+        word for line in diagram[1].splitlines() for word in re.findall(r"(\w+) -->|--> (\w+)", line) for word in word
+    }
+    assert drawn - {""} == {state.value for state in STATES[of]}
+
+
+# ---- errors --------------------------------------------------------------------------------------------------------
+
+
+def family(root: type[Exception]) -> Iterator[type[Exception]]:
+    """A class and all that descend from it."""
+    yield root
+    for child in root.__subclasses__():
+        yield from family(child)
+
+
+def test_every_image_error_stands_in_the_design_and_says_truly_whether_it_is_tried_again() -> None:
+    stated = {
+        row[0].strip("`"): (row[1].strip("`"), row[2])
+        for row in rows(section("## Failures"), "code | class | again | when")
+    }
+    kinds = list(errors.ImageError.__subclasses__())
+
+    assert {code: name for code, (name, _) in stated.items()} == {kind.code: kind.__name__ for kind in kinds}
+    for kind in kinds:
+        assert stated[kind.code][1].startswith("no" if kind.permanent else "yes"), kind.code
+
+
+def test_every_problem_type_stands_in_the_design_with_its_status_and_the_reverse() -> None:
+    stated = {
+        tuple(cell.strip("`") for cell in row[:3])
+        for row in rows(section("## Failures"), "type | class | status | when")
+    }
+
+    assert stated == {(kind.type, kind.__name__, str(kind.status)) for kind in family(errors.RequestError)}  # type: ignore[attr-defined]
+
+
+def test_every_other_error_stands_in_the_design_and_the_reverse() -> None:
+    stated = {row[1].strip("`") for row in rows(section("## Failures"), "what | class | what follows")} - {"–"}
+    others = {kind.__name__ for kind in family(errors.SkulightError)}
+    others -= {kind.__name__ for kind in (*family(errors.RequestError), *family(errors.ImageError))}
+
+    assert stated == others | {"ImageError"}
+
+
+def codes_of_csv_problems() -> Iterator[str]:
+    """The codes that the modules of the CSV give, as literals: in calls, and where one is chosen first."""
+    for name in ("csv_dialect", "csv_encoding", "csv_records", "product_csv", "product_rows"):
+        for node in ast.walk(ast.parse((ROOT / "image_processor" / f"{name}.py").read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                place = {"whole_file": 0, "_add": 2}.get(node.func.attr)
+                if place is not None and len(node.args) > max(place, 2) - (node.func.attr == "whole_file"):
+                    yield from literals(node.args[place])
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+                for target, value in zip(node.targets[0].elts, getattr(node.value, "elts", ()), strict=False):
+                    if isinstance(target, ast.Name) and target.id == "code":
+                        yield from literals(value)
+
+
+def literals(node: ast.expr) -> Iterator[str]:
+    """The text of a literal; nothing for a name."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def test_every_code_of_a_csv_problem_stands_in_the_design_and_the_reverse() -> None:
+    assert set(first_words(section("## Failures"), "code | what is wrong")) == set(codes_of_csv_problems())
+
+
+# ---- ways in -------------------------------------------------------------------------------------------------------
+
+
+def test_every_route_stands_in_the_design_and_the_reverse(built: Flask) -> None:
+    stated = first_words(section("## API"), "method and path | what it does")
+
+    assert len(stated) == len(set(stated))
+    assert set(stated) == {
+        f"{method} {re.sub('<[a-z]+:', '<', rule.rule)}"
+        for rule in built.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_every_command_stands_in_the_design_and_the_reverse(built: Flask) -> None:
+    def names(group: dict[str, click.Command], before: str = "") -> Iterator[str]:
+        for name, command in group.items():
+            if isinstance(command, click.Group):
+                yield from names(command.commands, f"{before}{name} ")
+            elif inspect.getmodule(command.callback).__name__.startswith("image_processor"):  # type: ignore[union-attr]
+                yield before + name
+
+    stated = first_words(section("## Command line"), "command | what it does")
+
+    assert sorted(stated) == sorted(names(built.cli.commands))
+
+
+def test_every_function_of_the_workers_exists() -> None:
+    stated = first_words(section("## Asynchronous workers"), "function | runs in | takes | guarantees | when it fails")
+    classes = {
+        name: value
+        for module in MODULES - {"app"}
+        for name, value in vars(importlib.import_module(f"image_processor.{module}")).items()
+        if inspect.isclass(value)
+    }
+
+    for name in stated:
+        owner, _, method = name.split("`")[0].partition(".")
+        assert owner in classes, name
+        assert not method or hasattr(classes[owner], method), name
+
+
+# ---- links and lists -----------------------------------------------------------------------------------------------
 
 
 def test_every_decision_is_listed() -> None:
@@ -39,3 +340,122 @@ def test_every_decision_is_listed() -> None:
 
     for page in (ROOT / "docs" / "adr").glob("0*.md"):
         assert f"({page.name})" in index, page.name
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_inside_the_repository_leads_somewhere(document: Path) -> None:
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text):
+        path, _, place = (target[0] or target[1]).partition("#")
+        if "://" in path:
+            continue
+        found = document.parent / path if path else document
+        assert found.exists(), target
+        if place:
+            assert place in {anchor(title) for title in re.findall(r"^#+ (.*)$", found.read_text(), re.M)}, target
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    places = (ROOT, ROOT / "image_processor", ROOT / "docs")
+
+    for name in re.findall(r"`([\w/]+\.(?:py|md|json|toml|html))`", text):
+        assert any((place / name).exists() for place in places), name
+
+
+# ---- the README is done what it says -------------------------------------------------------------------------------
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def keys(answer: Any) -> Any:
+    """The shape of an answer: its keys, all the way down."""
+    return {name: keys(value) for name, value in answer.items()} if isinstance(answer, dict) else None
+
+
+def done_in(folder: Path, command: list[str], **environment: str) -> str:
+    """Run a command in a folder; give what it printed."""
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_commands_of_the_first_screen_are_those_of_the_makefile() -> None:
+    plans = {
+        target: subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for target in re.findall(r"(?m)(?:^|`)make (\w+)", README)
+    }
+
+    assert set(plans) >= {"run", "test", "demo", "check"}
+    assert "gunicorn" in plans["run"]
+    assert "pytest" in plans["test"]
+    assert README.index("make test") < 1_000, "the two commands belong on the first screen"
+
+
+def test_the_demonstration_shows_the_whole_job() -> None:
+    told = done_in(ROOT, [sys.executable, "bench/demo.py"])
+
+    assert "10 of 10 images compressed" in told
+
+
+def test_the_examples_of_the_readme_work_as_they_stand(server: Callable[..., SkulightServer], tmp_path: Path) -> None:
+    running = server()
+    running.start()
+    examples = tmp_path / "examples"
+    examples.mkdir()
+
+    def here(text: str) -> str:
+        return text.replace("http://127.0.0.1:8000", running.url)
+
+    curls = [block for block in blocks("sh") if "curl" in block]
+    answer = json.loads(done_in(examples, ["bash", "-ec", here(curls[0]).replace("curl ", "curl -sS ")]))
+    request_id = answer["request_id"]
+    running.wait_until_done(request_id)
+    for block in curls[1:]:
+        done_in(
+            examples, ["bash", "-ec", here(block).replace("<request_id>", request_id).replace("curl ", "curl -fsS ")]
+        )
+    (program,) = blocks("python")
+    told = done_in(examples, [sys.executable, "-c", here(program)])
+
+    assert len(curls) >= 2
+    assert keys(answer) == keys(json.loads(blocks("json")[0])), "the README shows another answer than the server gives"
+    sample_header, sample_row = blocks("csv")[0].splitlines()[:2]
+    result = (examples / "output.csv").read_text().splitlines()
+    assert result[0] == sample_header
+    shown_id = json.loads(blocks("json")[0])["request_id"]
+    assert result[1] == here(sample_row).replace(shown_id, request_id)
+    assert "10 of 10 images compressed" in told and "Output Image Urls" in told
+
+
+def test_the_command_line_example_of_the_readme_works(tmp_path: Path) -> None:
+    (command,) = (line for block in blocks("sh") for line in block.splitlines() if "app process" in line)
+    (tmp_path / "catalogue.csv").write_bytes((ROOT / "tests" / "data" / "refused.csv").read_bytes())
+    words = command.replace(".venv/bin/flask", f"{sys.executable} -m flask").replace(
+        "--app app", f"--app {ROOT / 'app.py'}"
+    )
+
+    done = subprocess.run(
+        words.split(), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | {f"{PREFIX}{name}_PATH": str(tmp_path / name) for name in ("INSTANCE", "PROCESSED_IMAGES")},
+    )  # fmt: skip
+
+    assert done.returncode == 1, done.stdout + done.stderr  # every image of this catalogue is refused
+    assert (tmp_path / "output.csv").read_text().startswith("S. No.,Product Name,Input Image Urls,Output Image Urls\n")
+
+
+def test_the_addresses_that_the_documents_name_are_served(built: Flask) -> None:
+    client = built.test_client()
+
+    for path in ("/", "/docs/", "/docs/openapi.json", "/sample.csv", "/healthz", "/metrics"):
+        assert client.get(path).status_code == requests.codes.ok, path

@@ -178,8 +178,10 @@ def test_the_history_pages_forwards_and_back(client: FlaskClient, monkeypatch: p
     assert [len(page) for page in pages] == [2, 2, 1]
     assert len({request_id for page in pages for request_id in page}) == 5
     assert not link(third, "next")
-    assert re.findall(r'href="/requests/([\w-]{36})"', client.get(link(third, "prev")).text) == pages[1]
-    assert re.findall(r'href="/requests/([\w-]{36})"', client.get(link(second, "prev")).text) == pages[0]
+    for page in (pages[1], pages[0]):
+        third = client.get(link(third, "prev")).text
+        assert re.findall(r'href="/requests/([\w-]{36})"', third) == page
+    assert not link(third, "prev")
 
 
 @pytest.mark.parametrize("query", ["cursor=nonsense", "cursor=%00", "cursor=-"])

@@ -1,0 +1,36 @@
+# SKUlight in a container: `docker build -t skulight .`, then see compose.yaml.
+FROM python:3.13-slim AS packages
+WORKDIR /app
+RUN python -m venv /venv
+ENV PATH=/venv/bin:$PATH
+COPY requirements.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+
+FROM python:3.13-slim
+# The numbers are fixed so that volumes keep their owner from one image to the next.
+RUN groupadd --gid 10001 skulight && useradd --uid 10001 --gid skulight --no-create-home --shell /usr/sbin/nologin skulight
+WORKDIR /app
+COPY --from=packages /venv /venv
+COPY app.py gunicorn.conf.py ./
+COPY image_processor image_processor
+COPY migrations migrations
+COPY static static
+COPY templates templates
+# The only places that are written. Everything else belongs to root and may be mounted read-only.
+RUN mkdir -p /data/instance /data/processed_images && chown -R skulight:skulight /data
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    IMAGE_PROCESSOR_INSTANCE_PATH=/data/instance \
+    IMAGE_PROCESSOR_PROCESSED_IMAGES_PATH=/data/processed_images
+USER skulight
+VOLUME ["/data/instance", "/data/processed_images"]
+EXPOSE 8000
+# By the loopback name, which is always trusted. Without IMAGE_PROCESSOR_API_KEY the server refuses to be public.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=4)"]
+# gunicorn ends within 8 s of SIGTERM; what is not done then goes on at the next start.
+STOPSIGNAL SIGTERM
+CMD ["gunicorn"]

@@ -1,0 +1,125 @@
+"""What is counted and timed for monitoring systems. The only module that knows prometheus-client.
+
+Counters and times are those of this process since its start; the queue is asked of the database at every scrape, so any
+process of the installation answers for all of it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from image_processor.errors import StoreUnavailable
+from image_processor.models import ImageStatus
+from image_processor.repository import ImageRecord
+
+Step = Literal["download", "compress", "record"]
+# From a record of a few images to a download at its deadline, 30 s by default.
+STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The numbers of one application. Thread-safe.
+
+    `queue` gives how many requests are not done, and how many of their images are not final.
+    """
+
+    def __init__(self, queue: Callable[[], tuple[int, int]]) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        registry.register(_Queue(queue))
+        self._images = Counter(
+            "skulight_images",
+            "Images that became final: succeeded, kept_original (no smaller result was found), failed.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._failures = Counter(
+            "skulight_image_failures", "Images that failed, by error code.", ["code"], registry=registry
+        )
+        self._bytes = Counter(
+            "skulight_image_bytes",
+            "Bytes of compressed images: in as downloaded, out as stored. A file that fills several slots counts once.",
+            ["direction"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "skulight_step_seconds",
+            "Seconds in each step: the download or the compression of one image, the record of one batch.",
+            ["step"],
+            buckets=STEP_SECONDS,
+            registry=registry,
+        )
+        self._webhooks = Counter(
+            "skulight_webhook_attempts",
+            "Attempts to deliver a webhook: delivered (2xx), refused (another answer), unanswered.",
+            ["result"],
+            registry=registry,
+        )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        # A series that appears with its first event hides that event from rate().
+        for outcome in ("succeeded", "kept_original", "failed"):
+            self._images.labels(outcome)
+        for direction in ("in", "out"):
+            self._bytes.labels(direction)
+        for step in ("download", "compress", "record"):
+            self._seconds.labels(step)
+        for result in ("delivered", "refused", "unanswered"):
+            self._webhooks.labels(result)
+
+    def timed(self, step: Step) -> AbstractContextManager[object]:
+        """Time what happens inside, whether it succeeds or not."""
+        return self._seconds.labels(step).time()
+
+    def count_images(self, records: Sequence[ImageRecord]) -> None:
+        """Count images that are recorded as final."""
+        for record in records:
+            if record.status is ImageStatus.COMPLETED:
+                outcome = "kept_original" if record.kept_original else "succeeded"
+                self._bytes.labels("in").inc(record.bytes_in or 0)
+                self._bytes.labels("out").inc(record.bytes_out or 0)
+            else:
+                outcome = "failed"
+                self._failures.labels(record.error_code).inc(record.image.slots)
+            self._images.labels(outcome).inc(record.image.slots)
+
+    def count_webhook(self, status_code: int | None) -> None:
+        """Count an attempt to deliver; `status_code` is None when nobody answered."""
+        if status_code is None:
+            result = "unanswered"
+        else:
+            result = "delivered" if 200 <= status_code < 300 else "refused"
+        self._webhooks.labels(result).inc()
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """Everything, in the format that the `Accept` header asks for, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Queue(Collector):
+    """What waits, asked at every scrape. Left out while the database cannot be read: the other numbers still come."""
+
+    def __init__(self, queue: Callable[[], tuple[int, int]]) -> None:
+        self._queue = queue
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is known before a scrape; without this, the registry would ask the database at the start."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges as they are now."""
+        try:
+            requests, images = self._queue()
+        except StoreUnavailable:
+            return
+        yield GaugeMetricFamily("skulight_requests_unfinished", "Requests that are not done.", value=requests)
+        yield GaugeMetricFamily(
+            "skulight_images_waiting", "Images of unfinished requests that are not final yet.", value=images
+        )
