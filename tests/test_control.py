@@ -4,6 +4,7 @@ import csv
 import io
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 import requests
 from flask import Flask
 from servers import ImageHost, Receiver, SkulightServer, image_host, wait_for
+from standardwebhooks import Webhook, WebhookVerificationError
 from test_crashes import catalogue, hosted, images_done
 
 from app import create_app
@@ -20,6 +22,7 @@ from image_processor.database import Database, now
 from image_processor.models import ProcessingRequest, RequestStatus, db
 from image_processor.outbox import Outbox, new_delivery
 from image_processor.repository import Repository
+from image_processor.webhook import new_secret
 
 NewServer = Callable[..., SkulightServer]
 ALLOW = {"ALLOWED_PRIVATE_ADDRESSES": "127.0.0.0/8"}
@@ -226,6 +229,48 @@ def test_a_full_disk_pauses_and_goes_on_by_itself(server: NewServer, host: Image
     status = running.wait_until_done(request_id)
     assert (status["outcome"], status["counts"]["succeeded"]) == ("succeeded", 300)
     assert requests.get(running.url + "/readyz", timeout=10).status_code == 200
+
+
+def test_a_folder_that_turns_read_only_pauses_and_goes_on_by_itself(
+    server: NewServer, host: ImageHost, small_disk: Path
+) -> None:
+    urls = hosted(host, 200, delay=0.05)
+    running = server(**ALLOW, PER_HOST_CONNECTIONS="4", PROCESSED_IMAGES_PATH=str(small_disk))
+    running.start()
+    request_id = running.upload(catalogue(urls))["request_id"]
+    wait_for(lambda: images_done(running) >= 20)
+
+    def remount(mode: str) -> bool:
+        """A folder cannot turn read-only while a file in it is open for writing."""
+        return subprocess.run(["mount", "-o", f"remount,{mode}", str(small_disk)], check=False).returncode == 0
+
+    wait_for(lambda: remount("ro"))
+    paused = wait_for(lambda: (body := running.status(request_id))["message"].startswith("Paused.") and body)
+    assert "Read-only file system" in paused["message"]
+    assert paused["counts"]["failed"] == 0
+    remount("rw")
+
+    status = running.wait_until_done(request_id)
+    assert (status["outcome"], status["counts"]["succeeded"]) == ("succeeded", 200)
+
+
+def test_a_secret_of_its_own_signs_the_webhooks_of_a_request(
+    server: NewServer, host: ImageHost, receiver: Receiver
+) -> None:
+    secret = new_secret()
+    running = server(**ALLOW)
+    running.start()
+
+    request_id = running.upload(catalogue(hosted(host, 1)), webhook_url=receiver.url, webhook_secret=secret)[
+        "request_id"
+    ]
+
+    headers, message = wait_for(lambda: receiver.messages)[0]
+    assert Webhook(secret).verify(message, headers)["request_id"] == request_id
+    with pytest.raises(WebhookVerificationError):
+        Webhook((running.instance / "webhook_secret").read_text()).verify(message, headers)
+    assert secret not in running.log()
+    assert secret not in requests.get(f"{running.url}/status/{request_id}", timeout=5).text
 
 
 def test_a_small_request_is_not_starved_by_a_huge_one(server: NewServer, host: ImageHost) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from api_examples import BEARER, HEAD, NO_ID, Worked, capture, masked, worked_request
-from hypothesis import strategies as st
+from api_examples import BEARER, NO_ID, Worked, capture, masked, worked_request
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
@@ -110,20 +109,6 @@ def test_the_examples_fit_their_schemas(document: Any) -> None:
 
 
 # ---- what callers may send -----------------------------------------------------------------------------------------
-
-cells = st.text(st.characters(codec="utf-8", exclude_characters='"'), max_size=12)
-urls = st.integers(0, 9).map("https://shop.example/{}.jpg".format)
-rows = st.tuples(cells, cells, st.lists(urls | cells, max_size=3).map(", ".join))
-lines = rows.map(lambda row: '"{}","{}","{}"\n'.format(*row))
-catalogues = st.lists(lines, max_size=4).map(lambda some: HEAD + "".join(some))
-schemathesis.openapi.media_type("text/csv", catalogues.map(str.encode) | st.binary(max_size=200))
-
-
-@schemathesis.serializer("text/csv")
-def as_it_is(_context: object, value: object) -> bytes:
-    """A catalogue is sent as the bytes it is."""
-    return value if isinstance(value, bytes) else str(value).encode()
-
 
 # Every check of schemathesis runs on every operation, but for these.
 EXCLUSIONS = {
