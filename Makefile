@@ -13,7 +13,7 @@ run: .venv/run.done
 demo: .venv/run.done
 	$(BIN)/python bench/demo.py
 
-test: check
+test: check node_modules/.done
 	$(BIN)/pytest
 
 check: .venv/dev.done
@@ -31,8 +31,13 @@ lock: .venv/dev.done
 	$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url -c requirements.txt requirements-dev.in -o requirements-dev.txt
 
+# newman, which runs the Postman collection. Where there is no npm, that test skips and says so.
+node_modules/.done: package.json package-lock.json
+	if command -v npm >/dev/null; then npm ci --no-audit --no-fund --silent; fi
+	mkdir -p node_modules && touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from gunicorn.glogging import Logger
 
 _M_ARENA_MAX = -8  # malloc.h
 _environment = {**dotenv_values(".env"), **os.environ}
@@ -31,6 +33,25 @@ threads = 128  # threads are cheap here: 48 clients that send a byte a second le
 graceful_timeout = 8
 control_socket_disable = True  # it would lie in the home folder
 accesslog = None
+
+# The `gunicorn` script knows its own folder, not yet this one.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from image_processor.log_lines import formatter  # noqa: E402
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own lines in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set the handlers up, as text unless JSON is asked for."""
+        super().setup(cfg)
+        as_json = _environment.get("IMAGE_PROCESSOR_LOG_FORMAT") == "json"
+        for handler in self.error_log.handlers:
+            handler.setFormatter(formatter("json" if as_json else "text"))
+
+
+logger_class = Log
 
 
 def on_starting(server: Any) -> None:

@@ -110,7 +110,7 @@ def problem(error: RequestError | HTTPException) -> Response:
     status = HTTPStatus(error.code or 500)
     answer = _problem(status.phrase.lower().replace(" ", "-"), status.phrase, status.value, error.description or "")
     for name, value in error.get_headers():
-        if name.lower() in ("allow", "retry-after"):
+        if name.lower() in ("allow", "retry-after", "content-range"):
             answer.headers[name] = value
     return answer
 
@@ -157,10 +157,10 @@ def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Respo
     Takes multipart with a file, or a raw text/csv body. Answers at once; the images are worked in the background.
     """
     fields = query.model_dump(exclude_none=True) | form.model_dump(exclude_none=True, exclude={"file"})
-    _door().count_upload()
     data, filename = _uploaded_file()
     if fields.pop("dry_run", False):
-        return _dry_run(data, filename)
+        return _dry_run(data, filename)  # a question, not an upload: it does not count
+    _door().count_upload()
     options = _uploads().options(**fields, idempotency_key=header.idempotency_key)
     accepted = _uploads().accept_upload(data, filename, options, g.base_url)
     answer = _json(_answers().status(accepted.id), HTTPStatus.ACCEPTED)
@@ -286,6 +286,8 @@ def errors_csv(path: RequestPath) -> Response:
     """The rows that failed, with only the URLs that failed and the reason."""
     file, found = _answers().errors_csv(path.request_id)
     answer = send_file(file, mimetype="text/csv", as_attachment=True, download_name=download_name(found, "errors.csv"))
+    answer.content_length = file.seek(0, io.SEEK_END)
+    file.seek(0)
     answer.content_type = f"text/csv; charset={found.charset}"
     return answer
 

@@ -131,8 +131,10 @@ def _check(catalogue: BinaryIO) -> None:
     """The dry run: every problem, or what a good catalogue holds."""
     found = _uploads().read(_read(catalogue), _name(catalogue))
     if found.problems:
-        raise InvalidCSV(f"{len(found.problems)} problems in {found.row_count} rows.", found.problems)
-    click.echo(f"The catalogue is good: {found.row_count} rows, {found.image_count} images, {len(found.hosts)} hosts.")
+        raise InvalidCSV(f"Rows: {found.row_count}, problems: {len(found.problems)}.", found.problems)
+    click.echo(
+        f"The catalogue is good. Rows: {found.row_count}, images: {found.image_count}, hosts: {len(found.hosts)}."
+    )
 
 
 def _check_folder(path: str | None) -> None:
@@ -154,7 +156,7 @@ def _read(catalogue: BinaryIO) -> bytes:
 
 
 def _name(catalogue: BinaryIO) -> str:
-    return Path(catalogue.name).name if catalogue.name != "<stdin>" else ""
+    return Path(getattr(catalogue, "name", "<stdin>")).name.replace("<stdin>", "")
 
 
 # ---- prune ---------------------------------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ def prune(days: int | None) -> None:
     control = _control()
     removed = control.prune(days) if days is not None else 0
     orphans = control.remove_orphans()
-    click.echo(f"Removed: {removed} requests, the files of {orphans} that were gone already.")
+    click.echo(f"Removed requests: {removed}, leftovers of requests that were gone already: {orphans}.")
     if days is None:
         click.echo("Every request was kept: IMAGE_PROCESSOR_RETENTION_DAYS is 0, and no --days were given.")
 

@@ -17,7 +17,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SIGN_IN_PATH = "/sign-in"
 # Open without the key: results are public by their unguessable names, and a callback shows its signature instead.
 OPEN_PATHS = ("/processed_images/", "/static/", "/bootstrap/static/")
-OPEN_PAGES = ("/healthz", SIGN_IN_PATH)
+HEALTH_PATH = "/healthz"
+OPEN_PAGES = (HEALTH_PATH, SIGN_IN_PATH)
 SIGN_INS_PER_MINUTE = 10
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -109,7 +110,8 @@ class Door:
             int(request.environ["SERVER_PORT"]),
             self._trusted_hosts,
         )
-        if g.base_url is None:
+        # What watches over a server calls it by its address, whatever its name is; no URL is given out there.
+        if g.base_url is None and request.path != HEALTH_PATH:
             raise UntrustedHost(
                 "This host name is not served here. Call the server by the name it is known under, or add the name to "
                 "IMAGE_PROCESSOR_TRUSTED_HOSTS."

@@ -57,6 +57,9 @@ _MAX_POST_ANSWER = 4_096
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Below /static/samples/: plain names only, so that no spelling of `..` or of a slash has to be understood.
 _SAMPLE = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:\?.*)?")
+# Names of one server: the sample is fetched as 127.0.0.1 by a program and uploaded at localhost by a browser. Whoever
+# uploads chooses among them anyway, by the name under which he calls.
+_LOOPBACK_NAME = re.compile(r"\A(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
 _FOREIGN = (OSError, UnicodeError, urllib3.exceptions.HTTPError, http.client.HTTPException)
 
@@ -135,7 +138,7 @@ class GuardedClient:
 
         def exchange(deadline: Deadline) -> Answer:
             target = _wire_form(url)
-            own = target == _own(own_base_url, "/webhooks/inbox")
+            own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
             response = self._send(_request("POST", target, self._headers | dict(headers), body), deadline, own)
             with contextlib.closing(response.raw):
                 return Answer(response.status_code, response.headers, _beginning(response.raw), target)
@@ -233,10 +236,16 @@ def _redirect_target(response: requests.Response) -> str | None:
 
 def _own(own_base_url: str | None, path: str) -> str | None:
     url = (own_base_url or "").rstrip("/") + path
-    return None if check_url(url) else normalise(url)
+    return None if check_url(url) else _one_name(normalise(url))
+
+
+def _one_name(url: str) -> str:
+    """A URL in its wire form, with one name for all names of loopback; only to be compared."""
+    return _LOOPBACK_NAME.sub(r"\1localhost", url)
 
 
 def _is_own_sample(url: str, own_base_url: str | None) -> bool:
+    url = _one_name(url)
     folder = _own(own_base_url, "/static/samples/")
     return folder is not None and url.startswith(folder) and _SAMPLE.fullmatch(url, len(folder)) is not None
 

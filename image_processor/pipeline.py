@@ -54,6 +54,7 @@ class Pipeline:
 
     def fail(self, request_id: str, message: str) -> None:
         """End a request that could not be worked at all."""
+        self._repository.fail_rest(request_id)
         request = self._repository.get_request(request_id)
         if request is not None and not request.done:
             self._end(request, RequestStatus.FAILED, message)

@@ -237,7 +237,9 @@ def read_products(source: Source, limits: CSVLimits | None = None, *, filename: 
     if size_of(source) > limits.max_bytes:
         raise UploadTooLarge.whole_file(
             "too_large",
-            f"The file has {size_of(source) / 1e6:,.1f} MB; at most {limits.max_bytes / 1e6:g} MB are accepted.",
+            # In bytes: one byte too many is not to read as “1.0 MB; at most 1 MB”.
+            f"The file has {size_of(source):,} bytes; at most {limits.max_bytes:,} ({limits.max_bytes / 1e6:g} MB) "
+            "are accepted.",
             "Split the catalogue into several files.",
         )
     called = f"“{filename[:100]}”" if filename else "The file"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from image_processor.database import Database, now
-from image_processor.errors import ImageCancelled
+from image_processor.errors import ImageCancelled, InternalError
 from image_processor.models import (
     ImageStatus,
     ProcessingRequest,
@@ -228,6 +228,21 @@ class Repository:
                 update(row)
                 .where(row.id == request_id)
                 .values(cancelled=row.cancelled + number, processing=0, progress=100.0, updated_at=now())
+            )
+
+    def fail_rest(self, request_id: str) -> None:
+        """Make every image that is not final `Failed`, those whose rows were never read included."""
+        row = ProcessingRequest
+        with self._write() as session:
+            session.execute(
+                update(ProductImage)
+                .where(ProductImage.request_id == request_id, ProductImage.status.in_(UNFINISHED))
+                .values(status=ImageStatus.FAILED, error_code=InternalError.code, error_detail=InternalError.sentence)
+            )
+            session.execute(
+                update(row)
+                .where(row.id == request_id)
+                .values(failed=row.total - row.succeeded - row.cancelled, processing=0, progress=100.0)
             )
 
     def start_again(self, request_id: str) -> bool:

@@ -89,6 +89,26 @@ def test_retry_works_only_what_failed_and_renews_output_csv(server: NewServer, h
     assert requests.post(api(running, request_id, "/retry"), timeout=10).status_code == 409
 
 
+def test_a_request_whose_upload_is_gone_fails_with_a_sentence_and_true_counts(
+    server: NewServer, host: ImageHost
+) -> None:
+    urls = hosted(host, 3)
+    del host.pages["/1.jpg"]
+    running = server(**ALLOW)
+    running.start()
+    request_id = running.upload(catalogue(urls))["request_id"]
+    running.wait_until_done(request_id)
+    (running.instance / "uploads" / f"{request_id}.csv").unlink()
+
+    requests.post(api(running, request_id, "/retry"), timeout=10)
+    status = running.wait_until_done(request_id)
+
+    assert (status["status"], status["outcome"]) == ("Failed", "failed")
+    assert "upload the catalogue again" in status["message"]
+    counts = status["counts"]
+    assert (counts["succeeded"], counts["failed"], counts["pending"]) == (2, 1, 0)
+
+
 def test_errors_csv_can_be_mended_and_uploaded_again(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 3)
     page = host.pages.pop("/1.jpg")

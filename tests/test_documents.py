@@ -221,10 +221,8 @@ def test_the_state_diagrams_know_every_state_and_no_other(of: str) -> None:
     diagram = re.search(rf'state "{of}" as \w+ {{\n(.*?)^    }}', section("## States"), re.M | re.S)
 
     assert diagram is not None
-    drawn = {
-        word for line in diagram[1].splitlines() for word in re.findall(r"(\w+) -->|--> (\w+)", line) for word in word
-    }
-    assert drawn - {""} == {state.value for state in STATES[of]}
+    drawn = set(re.findall(r"(\w+) -->", diagram[1])) | set(re.findall(r"--> (\w+)", diagram[1]))
+    assert drawn == {state.value for state in STATES[of]}
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
@@ -319,17 +317,16 @@ def test_every_command_stands_in_the_design_and_the_reverse(built: Flask) -> Non
 
 def test_every_function_of_the_workers_exists() -> None:
     stated = first_words(section("## Asynchronous workers"), "function | runs in | takes | guarantees | when it fails")
-    classes = {
-        name: value
-        for module in MODULES - {"app"}
-        for name, value in vars(importlib.import_module(f"image_processor.{module}")).items()
-        if inspect.isclass(value)
-    }
+    classes: dict[str, list[type]] = {}  # two modules may have a class of the same name
+    for module in MODULES - {"app"}:
+        for name, value in vars(importlib.import_module(f"image_processor.{module}")).items():
+            if inspect.isclass(value):
+                classes.setdefault(name, []).append(value)
 
     for name in stated:
         owner, _, method = name.split("`")[0].partition(".")
         assert owner in classes, name
-        assert not method or hasattr(classes[owner], method), name
+        assert not method or any(hasattr(found, method) for found in classes[owner]), name
 
 
 # ---- links and lists -----------------------------------------------------------------------------------------------

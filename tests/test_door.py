@@ -59,6 +59,16 @@ def test_what_must_be_open_is_open(locked: Flask, path: str) -> None:
         assert answer.status_code == 200
 
 
+def test_a_watchman_may_call_by_address_and_others_only_by_name(tmp_path: Path) -> None:
+    app = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", trusted_hosts="shop.example")
+    client = app.test_client()
+
+    codes = {path: client.get(path, headers={"Host": "10.1.2.3:8000"}).status_code for path in ("/healthz", "/readyz")}
+
+    assert codes == {"/healthz": 200, "/readyz": 400}
+    assert client.post("/healthz", headers={"Host": "10.1.2.3:8000"}).status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/processed_images/x/1-1.jpg", "/static/nothing"])
 def test_open_folders_answer_for_themselves(locked: Flask, path: str) -> None:
     assert locked.test_client().get(path).status_code == 404

@@ -332,6 +332,25 @@ def test_another_port_or_scheme_is_not_this_server(secret: HostileOrigin, new_cl
     assert isinstance(failure(client, secret.url("/static/samples/a.jpg"), **https), BlockedAddress)
 
 
+@pytest.mark.parametrize("called", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_sample_fetched_under_one_loopback_name_may_be_uploaded_under_another(
+    called: str, origin: HostileOrigin, new_client: NewClient
+) -> None:
+    origin.routes["/static/samples/a.jpg"] = answer()
+    client = new_client()
+    own = f"http://{called}:{origin.port}"
+    assert client.get(origin.url("/static/samples/a.jpg"), own_base_url=own).body == b"picture"
+
+
+def test_other_names_and_addresses_are_not_this_server(secret: HostileOrigin, new_client: NewClient) -> None:
+    client = new_client()
+    for called in ("127.0.0.2", "0.0.0.0", "a.localhost", "[::ffff:127.0.0.1]"):
+        url = f"http://{called}:{secret.port}/static/samples/a.jpg"
+        failure(client, url, own_base_url=secret.url(""))
+    own = f"http://shop.example:{secret.port}"
+    assert isinstance(failure(client, secret.url("/static/samples/a.jpg"), own_base_url=own), BlockedAddress)
+
+
 def test_a_redirect_does_not_open_the_samples(
     origin: HostileOrigin, secret: HostileOrigin, new_client: NewClient
 ) -> None:
@@ -865,13 +884,14 @@ def test_a_post_reaches_no_private_address_but_its_own_inbox(origin: HostileOrig
     base = origin.url("")
     origin.routes["/webhooks/inbox"] = answer(b"", "204 No Content")
     client = new_client()
-    assert client.post(base + "/webhooks/inbox", body=b"{}", headers={}, own_base_url=base).status == 204
+    for own in (base, base.replace("127.0.0.1", "localhost")):
+        assert client.post(base + "/webhooks/inbox", body=b"{}", headers={}, own_base_url=own).status == 204
     for path in ("/upload", "/webhooks/inbox/", "/webhooks/inbox?x=1", "/webhooks/%69nbox", "/x/../webhooks/inbox"):
         with pytest.raises(BlockedAddress):
             client.post(base + path, body=b"{}", headers={}, own_base_url=base)
     with pytest.raises(BlockedAddress):
         client.post(base + "/webhooks/inbox", body=b"{}", headers={})
-    assert len(origin.hits) == 1
+    assert len(origin.hits) == 2
 
 
 # Stopping

@@ -457,7 +457,7 @@ def test_the_limits_on_bytes_rows_and_urls_hold(tmp_path: Path) -> None:
     text = (H + f'1,a,"{A}, {B}"\n' * 3).encode()
     (tmp_path / "kept.csv").write_bytes(text)
     for source in (text, tmp_path / "kept.csv"):
-        with pytest.raises(UploadTooLarge, match=r"at most 0\.0001 MB"):
+        with pytest.raises(UploadTooLarge, match=r"202 bytes; at most 100 \(0\.0001 MB\)"):
             read_products(source, CSVLimits(max_bytes=100))
         with pytest.raises(UploadTooLarge, match="more than 2 rows"):
             read_products(source, CSVLimits(max_rows=2))

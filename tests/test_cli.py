@@ -1,0 +1,323 @@
+"""The command line: the job without a server, beside one, interrupted and resumed; and the operator's commands."""
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from servers import ROOT, ImageHost, Page, Receiver, SkulightServer, wait_for
+
+from app import create_app
+
+NewServer = Callable[..., SkulightServer]
+HEAD = "S. No.,Product Name,Input Image Urls\n"
+PICTURE = (ROOT / "static" / "samples" / "mug-front.jpg").read_bytes()
+BAD = f"{HEAD}1.,a,https://a.example/1.jpg\n2.,,ftp://a.example/1.jpg\n"
+
+
+class Terminal:
+    """Runs the `flask` command as a person does, in folders of its own."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.output = folder / "output.csv"
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("IMAGE_PROCESSOR_")
+        } | {
+            "IMAGE_PROCESSOR_INSTANCE_PATH": str(folder / "instance"),
+            "IMAGE_PROCESSOR_PROCESSED_IMAGES_PATH": str(folder / "processed_images"),
+            "IMAGE_PROCESSOR_ALLOWED_PRIVATE_ADDRESSES": "127.0.0.0/8",
+            "PORT": "8000",
+            **{f"IMAGE_PROCESSOR_{name}": value for name, value in settings.items()},
+        }
+
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "app", *arguments],
+            cwd=ROOT, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        process = self.start(*arguments)
+        out, err = process.communicate(stdin, timeout=60)
+        return process.returncode, out, err
+
+    def catalogue(self, *rows: list[str]) -> str:
+        path = self.folder / "catalogue.csv"
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(
+                [HEAD.strip().split(","), *([f"{n}.", f"SKU{n}", ", ".join(row)] for n, row in enumerate(rows, 1))]
+            )
+        return str(path)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path)
+
+
+def cells(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text)))
+
+
+# ---- process -------------------------------------------------------------------------------------------------------
+
+
+def test_a_catalogue_is_processed_without_a_server(terminal: Terminal, host: ImageHost, receiver: Receiver) -> None:
+    host.pages = {"/a.jpg": Page(PICTURE), "/b.jpg": Page(PICTURE)}
+    catalogue = terminal.catalogue([host.url("/a.jpg"), host.url("/b.jpg")])
+
+    code, out, err = terminal.run(
+        "process", catalogue, "-o", str(terminal.output), "--quality", "40", "--webhook-url", receiver.url
+    )
+
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 1
+    assert out.startswith("2 of 2 images compressed; ")
+    request_id = out.split("Request ")[1].split(",")[0]
+    base = f"http://127.0.0.1:8000/processed_images/{request_id}"
+    assert cells(terminal.output.read_text())[1][3] == f"{base}/1-1.jpg, {base}/1-2.jpg"
+    assert len((terminal.folder / "processed_images" / request_id / "1-1.jpg").read_bytes()) < len(PICTURE)
+    assert [json.loads(body)["status"] for _, body in receiver.messages] == ["Completed"]
+
+
+def test_what_fails_is_exit_code_1_and_a_file_to_mend(terminal: Terminal, host: ImageHost) -> None:
+    host.pages = {"/a.jpg": Page(PICTURE)}
+    catalogue = terminal.catalogue([host.url("/a.jpg")], [host.url("/gone.jpg")])
+    errors = terminal.folder / "errors.csv"
+
+    code, out, _ = terminal.run("process", catalogue, "-o", str(terminal.output), "--errors", str(errors))
+
+    assert (code, out.split(";")[0]) == (1, "1 of 2 images compressed, 1 failed")
+    assert [row[3] == "" for row in cells(terminal.output.read_text())[1:]] == [False, True]
+    assert cells(errors.read_text())[1][2] == host.url("/gone.jpg")
+
+
+def test_a_catalogue_goes_through_a_pipe(terminal: Terminal, host: ImageHost) -> None:
+    host.pages = {"/a.jpg": Page(PICTURE)}
+
+    code, out, err = terminal.run("process", "-", "-o", "-", stdin=f"{HEAD}001,a,{host.url('/a.jpg')}\n")
+
+    assert code == 0
+    assert cells(out)[1][:2] == ["001", "a"]
+    assert err.startswith("1 of 1 image compressed")
+
+
+def test_a_person_at_a_terminal_sees_a_bar(terminal: Terminal, host: ImageHost) -> None:
+    host.pages = {"/a.jpg": Page(PICTURE)}
+    ours, theirs = pty.openpty()
+    process = terminal.start(
+        "process", terminal.catalogue([host.url("/a.jpg")]), "-o", str(terminal.output), stderr=theirs
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            seen += piece
+    except OSError:  # how Linux says that the other end of a terminal is closed
+        pass
+    os.close(ours)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert "100%" in seen.decode()
+    assert "\r" in seen.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_request_can_be_resumed(terminal: Terminal, host: ImageHost, number: signal.Signals) -> None:
+    host.pages = {f"/{place}.jpg": Page(PICTURE, delay=0.3) for place in range(60)}
+    catalogue = terminal.catalogue(*([host.url(f"/{place}.jpg")] for place in range(60)))
+    process = terminal.start("process", catalogue, "-o", str(terminal.output))
+    wait_for(lambda: sum(host.hits.values()) > 20)
+
+    process.send_signal(number)
+    _, err = process.communicate(timeout=15)
+
+    assert process.returncode == 128 + number
+    assert not terminal.output.exists()
+    assert "Traceback" not in err
+    resume = err.split("flask --app app ")[1].split()
+    assert resume[:2] == ["process", "--resume"]
+    code, out, _ = terminal.run(*resume)
+    assert (code, out.split(";")[0]) == (0, "60 of 60 images compressed")
+    assert len(cells(terminal.output.read_text())) == 61
+
+
+def test_beside_a_server_the_server_works_and_the_command_watches(
+    server: NewServer, host: ImageHost, tmp_path: Path
+) -> None:
+    host.pages = {"/a.jpg": Page(PICTURE)}
+    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    running.start()
+    terminal = Terminal(tmp_path, PUBLIC_BASE_URL=running.url)
+
+    code, _, err = terminal.run("process", terminal.catalogue([host.url("/a.jpg")]), "-o", str(terminal.output))
+
+    assert (code, err) == (0, "")
+    request_id = cells(terminal.output.read_text())[1][3].split("/")[4]
+    assert running.status(request_id)["outcome"] == "succeeded"
+    wait_for(lambda: f"request {request_id}: Completed" in running.log())
+
+
+def test_a_bad_catalogue_is_exit_code_2_with_a_table(terminal: Terminal) -> None:
+    code, out, err = terminal.run("process", "-", "-o", str(terminal.output), stdin=BAD)
+
+    assert (code, out) == (2, "")
+    title, _, head, *lines = err.splitlines()
+    assert title.startswith("1 of 2 rows")
+    assert head.split() == ["LINE", "COLUMN", "VALUE", "PROBLEM"]
+    assert [line.split()[0] for line in lines] == ["3", "3"]
+    assert not list((terminal.folder / "instance" / "uploads").iterdir())
+
+
+def test_a_setting_that_makes_no_sense_is_a_sentence(tmp_path: Path) -> None:
+    code, _, err = Terminal(tmp_path, QUALITY="500").run("requests", "list")
+
+    assert code == 2
+    assert "IMAGE_PROCESSOR_QUALITY is '500'" in err
+    assert "Traceback" not in err
+
+
+def test_a_webhook_that_nobody_takes_is_told_with_what_to_do(
+    terminal: Terminal, host: ImageHost, receiver: Receiver
+) -> None:
+    host.pages = {"/a.jpg": Page(PICTURE)}
+    receiver.answers = [500]
+    catalogue = terminal.catalogue([host.url("/a.jpg")])
+
+    code, _, err = terminal.run("process", catalogue, "-o", str(terminal.output), "--webhook-url", receiver.url)
+    assert code == 0
+    assert "it answered 500" in err
+    redeliver = err.split("flask --app app ")[1].split()
+
+    assert terminal.run(*redeliver)[0] == 0
+
+
+# ---- in this process: what never starts the worker -----------------------------------------------------------------
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Flask:
+    return create_app(
+        instance_path=tmp_path / "instance",
+        processed_images_path=tmp_path / "processed_images",
+        public_base_url="http://127.0.0.1:8000",
+    )
+
+
+@pytest.fixture
+def run(application: Flask) -> Callable[..., Result]:
+    return lambda *arguments, **more: application.test_cli_runner().invoke(args=list(arguments), **more)
+
+
+@pytest.fixture
+def request_id(application: Flask) -> Iterator[str]:
+    body = HEAD + "1.,a,https://a.example/1.jpg\n"
+    url = "https://erp.example/hook"
+    answer = application.test_client().post(f"/upload?webhook_url={url}", data=body, content_type="text/csv")
+    return answer.get_json()["request_id"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["process"], "CATALOGUE"),
+        (["process", "-"], "-o output.csv"),
+        (["process", "nowhere.csv", "-o", "x"], "nowhere.csv"),
+        (["process", "-", "-o", "/nowhere/output.csv"], "/nowhere/output.csv"),
+        (["process", "-", "-o", "-", "--quality", "96"], "96"),
+        (["process", "-", "-o", "-", "--webhook-url", "ftp://a.example/"], "ftp://a.example/"),
+        (["process", "--resume", "x", "-o", "-"], "There is no request 'x'"),
+        (["requests", "show", "x"], "There is no request 'x'"),
+        (["requests", "list", "--status", "Done"], "Done"),
+        (["webhook", "redeliver", "x", "y"], "There is no request 'x'"),
+        (["prune", "--days", "-1"], "-1"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_exit_code_2(
+    run: Callable[..., Result], arguments: list[str], word: str
+) -> None:
+    result = run(*arguments, input=HEAD + "1.,a,https://a.example/1.jpg\n")
+
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_dry_run_stores_nothing(run: Callable[..., Result], tmp_path: Path) -> None:
+    good = run("process", "-", "--dry-run", input=HEAD + "1.,a,https://a.example/1.jpg\n")
+    bad = run("process", "-", "--dry-run", input=BAD)
+
+    assert (good.exit_code, good.stdout) == (0, "The catalogue is good. Rows: 1, images: 1, hosts: 1.\n")
+    assert bad.exit_code == 2
+    assert "Product Name" in bad.stderr
+    assert not list((tmp_path / "instance" / "uploads").iterdir())
+
+
+def test_more_than_the_limit_is_not_read(tmp_path: Path) -> None:
+    small = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", max_upload_bytes=1_000)
+
+    result = small.test_cli_runner().invoke(args=["process", "-", "-o", "-"], input="x" * 5_000)
+
+    assert result.exit_code == 2
+    assert "at most 1,000" in result.stderr
+
+
+def test_requests_are_listed_and_shown(run: Callable[..., Result], request_id: str) -> None:
+    listed, as_json = run("requests", "list"), run("requests", "list", "--json", "--status", "Pending")
+    shown, body = run("requests", "show", request_id), run("requests", "show", request_id, "--json")
+
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["REQUEST", request_id]
+    assert [one["request_id"] for one in json.loads(as_json.stdout)] == [request_id]
+    assert "Accepted; the images are worked next." in shown.stdout
+    assert json.loads(body.stdout)["counts"]["total"] == 1
+
+
+def test_a_webhook_is_made_due_again(run: Callable[..., Result], application: Flask, request_id: str) -> None:
+    with application.app_context():
+        application.extensions["worker"]._pipeline.fail(request_id, "It could not be worked.")
+    shown = run("requests", "show", request_id).stdout
+    delivery_id = next(word for word in shown.split() if word.startswith("msg_"))
+
+    result = run("webhook", "redeliver", request_id, delivery_id)
+
+    assert (result.exit_code, delivery_id in result.stdout) == (0, True)
+    assert run("webhook", "redeliver", request_id, "msg_0").exit_code == 2
+
+
+def test_prune_removes_old_requests_and_orphans(
+    run: Callable[..., Result], application: Flask, request_id: str, tmp_path: Path
+) -> None:
+    with application.app_context():
+        application.extensions["worker"]._pipeline.fail(request_id, "It could not be worked.")
+    orphan = tmp_path / "processed_images" / "00000000-0000-4000-8000-000000000000"
+    orphan.mkdir()
+
+    by_setting, young, old = run("prune"), run("prune", "--days", "1"), run("prune", "--days", "0")
+
+    assert "RETENTION_DAYS is 0" in by_setting.stdout
+    assert by_setting.stdout.startswith("Removed requests: 0, leftovers of requests that were gone already: 1.")
+    assert young.stdout.startswith("Removed requests: 0,")
+    assert old.stdout.startswith("Removed requests: 1,")
+    assert not orphan.exists()
+    assert run("requests", "list").stdout.count(request_id) == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["process"], ["prune"], ["requests", "list"], ["requests", "show"], ["webhook", "redeliver"]]
+)
+def test_help_has_examples(run: Callable[..., Result], command: list[str]) -> None:
+    help_text = run(*command, "--help").stdout
+
+    assert f"  flask --app app {' '.join(command)}" in help_text

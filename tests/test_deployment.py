@@ -1,0 +1,108 @@
+"""The papers for deployment, as far as they can be checked without a container engine and without being systemd."""
+
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from servers import ROOT, SkulightServer, wait_for
+
+from image_processor.config import PREFIX, Settings
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+UNIT = ROOT / "docs" / "deploy" / "skulight.service"
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+VARIABLES = {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def instructions() -> list[list[str]]:
+    """The instructions of the Dockerfile: the word and its arguments."""
+    joined = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.M).replace("\\\n", " ")
+    return [line.split() for line in joined.splitlines() if line.strip()]
+
+
+def test_every_setting_in_the_papers_exists() -> None:
+    for text in (DOCKERFILE, UNIT.read_text(), (ROOT / "compose.yaml").read_text()):
+        named = set(re.findall(rf"{PREFIX}[A-Z_]+", text))
+        assert named
+        assert named <= VARIABLES
+
+
+def test_the_image_holds_everything_that_runs_and_runs_as_nobody() -> None:
+    words = instructions()
+    copied = [
+        source for word, *rest in words if word == "COPY" and "--from=packages" not in rest for source in rest[:-1]
+    ]
+
+    assert all((ROOT / source).exists() for source in copied)
+    assert {"app.py", "gunicorn.conf.py", "image_processor", "migrations", "static", "templates"} <= set(copied)
+    assert [rest for word, *rest in words if word == "USER"] == [["skulight"]]
+    assert {"HEALTHCHECK", "VOLUME", "EXPOSE", "CMD"} <= {word for word, *_ in words}
+    volumes = next(" ".join(rest) for word, *rest in words if word == "VOLUME")
+    for folder in re.findall(r"PATH=(/data/\w+)", DOCKERFILE):
+        assert f'"{folder}"' in volumes
+
+
+def test_the_context_of_the_image_has_what_is_copied_and_no_secret() -> None:
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    allowed = [pattern[1:].rstrip("/") for pattern in patterns if pattern.startswith("!")]
+
+    assert patterns[0] == "*"
+    for word, *rest in instructions():
+        if word == "COPY" and "--from=packages" not in rest:
+            assert all(source in allowed for source in rest[:-1])
+    for secret in (".env", "instance", "processed_images", ".git", ".venv"):
+        assert not any(fnmatch.fnmatch(secret, pattern) for pattern in allowed)
+
+
+def test_the_health_check_of_the_image_tells_a_server_that_answers(tmp_path: Path) -> None:
+    command = re.search(r'CMD \["python", "-c", "(.*)"\]', DOCKERFILE)
+    assert command is not None
+    code = command[1].replace('\\"', '"')
+    running = SkulightServer(tmp_path, API_KEY="a-key-of-the-tests")
+    running.start()
+    environment = os.environ | {"PORT": str(running.port)}
+
+    well = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    running.stop()
+    ill = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+
+    assert (well.returncode, ill.returncode != 0) == (0, True)
+
+
+def test_compose_keeps_data_in_volumes_and_asks_for_a_key() -> None:
+    service = COMPOSE["services"]["skulight"]
+
+    assert {volume.split(":")[0] for volume in service["volumes"]} == set(COMPOSE["volumes"])
+    assert {volume.split(":")[1] for volume in service["volumes"]} == set(re.findall(r"PATH=(/data/\w+)", DOCKERFILE))
+    assert service["environment"]["IMAGE_PROCESSOR_API_KEY"].startswith("${IMAGE_PROCESSOR_API_KEY:?")
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert service["read_only"] is True
+    assert int(service["stop_grace_period"].rstrip("s")) > 8, "gunicorn's graceful_timeout"
+
+
+def test_the_systemd_unit_is_valid(tmp_path: Path) -> None:
+    if not (analyze := shutil.which("systemd-analyze")):
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / "skulight.service"
+    unit.write_text(UNIT.read_text().replace("/opt/skulight/.venv/bin/gunicorn", "/bin/true"))
+
+    checked = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_the_log_of_the_server_is_json_throughout_when_it_is_set(tmp_path: Path) -> None:
+    running = SkulightServer(tmp_path, LOG_FORMAT="json")
+    running.start()
+    wait_for(lambda: "works the requests" in running.log())
+    running.stop()
+
+    lines = running.log().splitlines()
+    assert len(lines) > 3
+    assert all(line.startswith('{"time": "') for line in lines), lines
