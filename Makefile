@@ -1,14 +1,12 @@
 # `make run` serves, `make test` tests; both make their virtual environment first, once.
 PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 8000
 BIN := .venv/bin
 
 .PHONY: run demo test check format lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.done
-	HOST=$(HOST) PORT=$(PORT) exec $(BIN)/gunicorn
+	exec $(BIN)/gunicorn
 
 demo: .venv/run.done
 	$(BIN)/python bench/demo.py

@@ -46,9 +46,10 @@ from image_processor.downloader import Downloader
 from image_processor.errors import ConfigError, RequestError, StoreUnavailable, Unavailable
 from image_processor.health import Health
 from image_processor.http_client import GuardedClient
-from image_processor.image_work import FairShare, Workshop
+from image_processor.image_work import MAX_BACKLOG_BYTES, FairShare, Workshop
 from image_processor.listings import Listings
 from image_processor.log_lines import formatter
+from image_processor.memory_budget import Backlog
 from image_processor.metrics import Metrics
 from image_processor.models import db
 from image_processor.outbox import Outbox
@@ -314,6 +315,7 @@ def _workshop(settings: Settings, storage: Storage, client: GuardedClient, metri
         max_attempts=settings.max_attempts,
         stop=threading.Event(),
         share=FairShare(),
+        backlog=Backlog(MAX_BACKLOG_BYTES),
         metrics=metrics,
     )
 

@@ -33,6 +33,9 @@ threads = 128  # threads are cheap here: 48 clients that send a byte a second le
 graceful_timeout = 8
 control_socket_disable = True  # it would lie in the home folder
 accesslog = None
+# What a proxy in front says is believed by IMAGE_PROCESSOR_PROXIES only, not by gunicorn's own ideas.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 
 # The `gunicorn` script knows its own folder, not yet this one.
 sys.path.insert(0, str(Path(__file__).parent))

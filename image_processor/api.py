@@ -100,19 +100,20 @@ def problem(error: RequestError | HTTPException) -> Response:
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     if isinstance(error, RequestEntityTooLarge):
-        limit = current_app.config["MAX_CONTENT_LENGTH"] / 1e6
-        return _problem(
-            UploadTooLarge.type,
-            UploadTooLarge.title,
-            413,
-            f"More was sent than this server takes at once ({limit:g} MB).",
-        )
+        return _problem(UploadTooLarge.type, UploadTooLarge.title, 413, _too_large_sentence())
     status = HTTPStatus(error.code or 500)
     answer = _problem(status.phrase.lower().replace(" ", "-"), status.phrase, status.value, error.description or "")
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after", "content-range"):
             answer.headers[name] = value
     return answer
+
+
+def _too_large_sentence() -> str:
+    """Which of the framework's limits was met: the one of the whole body, or those of a form's fields."""
+    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+        return f"The upload has {request.content_length:,} bytes, more than this server takes; split the catalogue."
+    return "The form has too many or too long fields, or more bytes than are taken; send one file and its options."
 
 
 def _problem(kind: str, title: str, status: int, detail: str, **extra: Any) -> Response:

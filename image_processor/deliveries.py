@@ -85,7 +85,7 @@ class Deliveries:
         step = delivery.step + 1
         if result.delivered:
             return DeliveryState.DELIVERED, None
-        if result.gone or step >= len(self._schedule):
+        if result.gone or result.hopeless or step >= len(self._schedule):
             return DeliveryState.FAILED, None
         # Jitter: receivers that were down for everybody are not met by everybody at once when they come back.
         wait = self._schedule[step] * random.uniform(0.8, 1.2)

@@ -19,6 +19,7 @@ from image_processor.compressor import CompressedPicture, CompressOptions, Compr
 from image_processor.downloader import Downloader, retry_delay
 from image_processor.errors import ImageError, InternalError, StoreUnavailable
 from image_processor.image_window import ImageWindow, Turn
+from image_processor.memory_budget import Backlog
 from image_processor.metrics import Metrics
 from image_processor.models import ImageStatus, ProcessingRequest
 from image_processor.politeness import HostLimits
@@ -31,6 +32,7 @@ R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 64  # images of all requests together that are downloading, compressing or between the two
+MAX_BACKLOG_BYTES = 256_000_000  # downloaded and not yet compressed, of all requests together
 BATCH_SECONDS = 0.25
 BATCH_IMAGES = 64
 CANCEL_CHECK_SECONDS = 0.5
@@ -87,6 +89,7 @@ class Workshop:
     max_attempts: int
     stop: threading.Event
     share: FairShare
+    backlog: Backlog
     metrics: Metrics
 
 
@@ -165,7 +168,12 @@ class ImageWork:
             self._retry_or_fail(turn, error)
             return
         pool = self._workshop.alone_pool if turn.image.suspect else self._workshop.compress_pool
-        compress = pool.submit(self._compress, turn.image, done.result())
+        source = done.result()
+        size = len(source)
+        self._workshop.backlog.add(size)
+        compress = pool.submit(self._compress, turn.image, source)
+        # Of a cancelled future, too: at a stop.
+        compress.add_done_callback(lambda _: self._workshop.backlog.remove(size))
         compress.add_done_callback(self._then(self._compressed, turn))
 
     def _compressed(self, turn: Turn, done: Future[StoredImage]) -> None:
@@ -193,6 +201,7 @@ class ImageWork:
     def _download(self, image: ImageTask) -> bytes:
         """In a download thread: the bytes behind the image's URL, within all limits."""
         failed: ImageError | None = InternalError()
+        self._workshop.backlog.wait_for_room(self._workshop.stop)
         try:
             with self._workshop.metrics.timed("download"):
                 body = self._workshop.downloader.download(image.url, own_base_url=self._request.base_url)

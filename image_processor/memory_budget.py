@@ -47,3 +47,32 @@ class MemoryBudget:
             with self._changed:
                 self._used -= needed
                 self._changed.notify_all()
+
+
+class Backlog:
+    """Bytes that were fetched and wait for the next step. While there are too many, nothing more is to be fetched.
+
+    Not a hard limit: what is being fetched when it is reached still comes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting = 0
+        self._changed = threading.Condition()
+
+    def add(self, size: int) -> None:
+        """`size` bytes wait from now on."""
+        with self._changed:
+            self._waiting += size
+
+    def remove(self, size: int) -> None:
+        """They wait no longer."""
+        with self._changed:
+            self._waiting -= size
+            self._changed.notify_all()
+
+    def wait_for_room(self, stop: threading.Event) -> None:
+        """Return when fewer bytes than the limit wait, or when `stop` is set (within half a second)."""
+        with self._changed:
+            while self._waiting >= self._limit and not stop.is_set():
+                self._changed.wait(0.5)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from image_processor.errors import BadSignature, ImageError
+from image_processor.errors import BadSignature, BlockedAddress, ImageError, InvalidURL
 from image_processor.retry_after import retry_after
 
 ANSWER_SHOWN = 500
@@ -34,7 +34,8 @@ class Poster(Protocol):
 class AttemptResult:
     """What came of one attempt. `status_code` is None when there was no answer; then `error` says why.
 
-    `retry_after` is the number of seconds the receiver asked for, 0 for none.
+    `hopeless` says that the address may never be called. `retry_after` is the number of seconds the receiver asked
+    for, 0 for none.
     """
 
     at: datetime
@@ -42,6 +43,7 @@ class AttemptResult:
     status_code: int | None
     answer: str | None
     error: str | None
+    hopeless: bool = False
     retry_after: float = 0.0
 
     @property
@@ -101,14 +103,15 @@ def attempt(
     try:
         answer = poster.post(url, body=body.encode(), headers=headers, timeout=timeout, own_base_url=own_base_url)
     except ImageError as error:
-        return AttemptResult(at, _milliseconds(begun), None, None, error.detail)
+        hopeless = isinstance(error, BlockedAddress | InvalidURL)
+        return AttemptResult(at, _milliseconds(begun), None, None, error.detail, hopeless)
     return AttemptResult(
         at,
         _milliseconds(begun),
         answer.status,
         answer.body[:ANSWER_SHOWN].decode("utf-8", "replace"),
         None,
-        retry_after(answer.headers, LONGEST_RETRY_AFTER) or 0.0,
+        retry_after=retry_after(answer.headers, LONGEST_RETRY_AFTER) or 0.0,
     )
 
 

@@ -108,6 +108,13 @@ def test_an_upload_over_the_limit_is_refused(tmp_path: Path) -> None:
         assert "5" in answer.get_json()["detail"]
 
 
+def test_a_form_with_too_much_in_it_is_not_called_too_large_a_file(client: FlaskClient) -> None:
+    answer = upload(client, GOOD, webhook_url="https://a.example/" + "x" * 200_000)
+
+    assert answer.status_code == 413
+    assert "fields" in answer.get_json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("option", "value", "kind"),
     [

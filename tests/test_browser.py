@@ -426,6 +426,7 @@ def test_a_lost_webhook_is_redelivered_and_every_attempt_is_shown(
     wait_for(lambda: shop.server.status(accepted["request_id"])["webhook"]["state"] == "failed")
     page.goto(shop.page(accepted["request_id"]))
     page.get_by_role("link", name="Webhook log").click()
+    page.locator("tbody tr").first.wait_for()
     assert page.locator("tbody tr").count() == 1
     page.get_by_text("What is sent").click()
     assert '"type": "request.completed"' in page.locator("pre").inner_text()

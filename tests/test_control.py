@@ -168,6 +168,16 @@ def test_a_webhook_is_sent_again_on_demand_with_the_same_id(
     assert requests.post(f"{link}/msg_unknown/redeliver", timeout=10).status_code == 404
 
 
+def test_a_webhook_to_a_private_address_is_given_up_at_once(server: NewServer, host: ImageHost) -> None:
+    running = server(ALLOWED_PRIVATE_ADDRESSES=f"127.0.0.1:{host.port}")
+    running.start()
+    request_id = running.upload(catalogue(hosted(host, 1)), webhook_url="http://127.0.0.1:9/hook")["request_id"]
+
+    webhook = wait_for(lambda: (found := running.status(request_id)["webhook"])["attempts"] and found)
+
+    assert (webhook["state"], webhook["attempts"], webhook["last_status_code"]) == ("failed", 1, None)
+
+
 def test_a_slow_receiver_delays_no_other(server: NewServer, host: ImageHost, receiver: Receiver) -> None:
     urls = hosted(host, 1)
     running = server(**ALLOW)
