@@ -455,7 +455,7 @@ def test_everything_works_without_javascript(shop: Shop, visit: Callable[..., Vi
         "#file", [as_file(slow_catalogue(shop, "plain", [0.0, 1.5]) + b"3.,Lamp,http://127.0.0.1:1/x.jpg\n")]
     )
     page.get_by_role("button", name="Upload and compress").click()
-    assert page.locator("progress").count() == 1
+    page.locator("progress").wait_for(state="attached")
     page.get_by_text("2 of 3 images compressed, 1 failed").wait_for()  # the page refreshed by itself
     page.get_by_role("button", name="Retry failed").click()
     page.get_by_text("2 of 3 images compressed, 1 failed").wait_for()
