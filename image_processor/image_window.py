@@ -59,6 +59,11 @@ class ImageWindow:
         """Whether nothing waits and nothing more can come."""
         return not self._waiting and self._cursor is None and all(at is None for at in self._held.values())
 
+    @property
+    def waiting_hosts(self) -> list[str]:
+        """The hosts whose images wait, those that wait for a retry last."""
+        return list(dict.fromkeys([*self._lanes, *(turn.image.host for _, _, turn in self._later)]))
+
     def take(self) -> Turn | None:
         """The next image whose turn it is, with a place taken at its host (unless refused); None when all must wait."""
         self._wake()

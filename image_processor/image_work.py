@@ -21,9 +21,10 @@ from image_processor.errors import ImageError, InternalError, StoreUnavailable
 from image_processor.image_window import ImageWindow, Turn
 from image_processor.memory_budget import Backlog
 from image_processor.metrics import Metrics
-from image_processor.models import ImageStatus, ProcessingRequest
+from image_processor.models import WORKING, ImageStatus, ProcessingRequest
 from image_processor.politeness import HostLimits
 from image_processor.repository import ImageRecord, ImageTask, Repository
+from image_processor.status import waiting_message
 from image_processor.storage import Storage, image_name
 from image_processor.suspects import InHand
 
@@ -35,6 +36,7 @@ IN_FLIGHT = 64  # images of all requests together that are downloading, compress
 MAX_BACKLOG_BYTES = 256_000_000  # downloaded and not yet compressed, of all requests together
 BATCH_SECONDS = 0.25
 BATCH_IMAGES = 64
+WAITING_SECONDS = 1.0
 CANCEL_CHECK_SECONDS = 0.5
 CANCEL_GRACE_SECONDS = 2.0
 
@@ -107,7 +109,8 @@ class ImageWork:
         self._in_hand: dict[int, ImageTask] = {}
         self._records: list[ImageRecord] = []
         self._begun = 0
-        self._recorded_at = self._checked_at = time.monotonic()
+        self._told = WORKING
+        self._recorded_at = self._checked_at = self._busy_at = time.monotonic()
 
     def run(self) -> None:
         """Work until every image is final and recorded, or somebody cancels.
@@ -119,6 +122,7 @@ class ImageWork:
                 self._begin_turns()
                 self._handle_events()
                 self._record_if_due()
+                self._tell_if_waiting()
             self._let_go()
             self._record()
 
@@ -140,6 +144,17 @@ class ImageWork:
             return False
         self._checked_at = time.monotonic()
         return self._repository.cancel_requested(self._request.id)
+
+    def _tell_if_waiting(self) -> None:
+        """Say so when all that is left waits for its hosts, and take it back when it goes on."""
+        now = time.monotonic()
+        if self._in_flight:
+            self._busy_at = now
+        hosts = self._window.waiting_hosts if now - self._busy_at > WAITING_SECONDS else []
+        message = waiting_message(hosts) if hosts else WORKING
+        if message != self._told:
+            self._told = message
+            self._repository.say(self._request.id, message)
 
     def _let_go(self) -> None:
         """When cancelled: what is nearly done may become so; what still hangs after a moment is left."""

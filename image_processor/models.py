@@ -22,6 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+# The message of a request while its images are worked and there is nothing special to tell.
+WORKING = "Working on the images."
+
 
 class RequestStatus(StrEnum):
     """Where a request stands. The words are the contract's."""

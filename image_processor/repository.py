@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from image_processor.database import Database, now
 from image_processor.errors import ImageCancelled, InternalError
 from image_processor.models import (
+    WORKING,
     ImageStatus,
     ProcessingRequest,
     Product,
@@ -179,7 +180,7 @@ class Repository:
                 .where(ProcessingRequest.id == request_id, ProcessingRequest.status.in_(UNFINISHED))
                 .values(
                     status=RequestStatus.PROCESSING,
-                    message="Working on the images.",
+                    message=WORKING,
                     started_at=func.coalesce(ProcessingRequest.started_at, now()),
                     processing=0,
                     updated_at=now(),
@@ -193,6 +194,16 @@ class Repository:
                 .values(status=ImageStatus.PENDING)
             )
             return session.get(ProcessingRequest, request_id)
+
+    def say(self, request_id: str, message: str) -> None:
+        """Let a request that is being worked tell something, unless somebody asked to cancel it."""
+        row = ProcessingRequest
+        with self._write() as session:
+            session.execute(
+                update(row)
+                .where(row.id == request_id, row.cancel_requested.is_(False))
+                .values(message=message, updated_at=now())
+            )
 
     def ask_to_cancel(self, request_id: str) -> bool:
         """Ask whoever works an unfinished request to end it. False when it is done already."""

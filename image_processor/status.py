@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from image_processor.models import (
+    WORKING,
     ImageStatus,
     Outcome,
     ProcessingRequest,
@@ -266,10 +267,16 @@ def final_message(request: ProcessingRequest) -> str:
 
 
 def live_message(request: ProcessingRequest) -> str:
-    """The message to show: while images are worked, how many are done."""
-    if request.status == RequestStatus.PROCESSING and request.worked:
+    """The message to show: while images are worked and nothing is special, how many are done."""
+    if request.message == WORKING and request.worked:
         return f"{request.worked} of {_plural(request.total, 'image')} done."
     return request.message
+
+
+def waiting_message(hosts: Sequence[str]) -> str:
+    """Why nothing happens just now, when all that is left waits for its hosts."""
+    others = f" and {_plural(len(hosts) - 1, 'other host')}" if len(hosts) > 1 else ""
+    return f"Waiting for {hosts[0]}{others} to answer again; the next try follows by itself."
 
 
 def timestamp(moment: datetime | None) -> str | None:

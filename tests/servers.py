@@ -48,6 +48,7 @@ class Page:
     content_type: str = "image/jpeg"
     status: int = 200
     delay: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -98,6 +99,8 @@ def image_host() -> Iterator[ImageHost]:
             if page.delay:
                 time.sleep(page.delay)
             self.send_response(page.status)
+            for name, value in page.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", page.content_type)
             self.send_header("Content-Length", str(len(page.body)))
             self.end_headers()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from flask import Flask
-from servers import ImageHost, Receiver, SkulightServer, image_host, wait_for
+from servers import ImageHost, Page, Receiver, SkulightServer, image_host, wait_for
 from standardwebhooks import Webhook, WebhookVerificationError
 from test_crashes import catalogue, hosted, images_done
 
@@ -301,6 +301,23 @@ def test_a_secret_of_its_own_signs_the_webhooks_of_a_request(
         Webhook((running.instance / "webhook_secret").read_text()).verify(message, headers)
     assert secret not in running.log()
     assert secret not in requests.get(f"{running.url}/status/{request_id}", timeout=5).text
+
+
+def test_a_host_that_asks_for_a_pause_is_named_while_all_wait_for_it(server: NewServer, host: ImageHost) -> None:
+    urls = hosted(host, 2)
+    good = host.pages["/1.jpg"]
+    host.pages["/1.jpg"] = Page(b"slow down", "text/plain", 429, headers={"Retry-After": "4"})
+    running = server(**ALLOW)
+    running.start()
+    request_id = running.upload(catalogue(urls))["request_id"]
+
+    waiting = wait_for(lambda: (body := running.status(request_id))["message"].startswith("Waiting for") and body)
+    host.pages["/1.jpg"] = good
+    status = running.wait_until_done(request_id)
+
+    assert f"127.0.0.1:{host.port}" in waiting["message"]
+    assert status["counts"]["succeeded"] == 2
+    assert status["message"].startswith("2 of 2 images compressed")
 
 
 def test_a_small_request_is_not_starved_by_a_huge_one(server: NewServer, host: ImageHost) -> None:
