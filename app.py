@@ -145,6 +145,7 @@ def _new_app(settings: Settings) -> OpenAPI:
         # Up to 64 request threads and 32 HTTP threads ask at the same time, each for a moment.
         # Parameters hold texts of strangers, which do not belong into the log.
         SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 100, "hide_parameters": True},
+        MAX_UPLOAD_BYTES=settings.max_upload_bytes,
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + 100_000,  # the form around the file
         MAX_FORM_MEMORY_SIZE=100_000,
         BOOTSTRAP_SERVE_LOCAL=True,

@@ -111,8 +111,9 @@ def problem(error: RequestError | HTTPException) -> Response:
 
 def _too_large_sentence() -> str:
     """Which of the framework's limits was met: the one of the whole body, or those of a form's fields."""
-    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
-        return f"The upload has {request.content_length:,} bytes, more than this server takes; split the catalogue."
+    sent, limit = request.content_length or 0, current_app.config["MAX_UPLOAD_BYTES"]
+    if sent > current_app.config["MAX_CONTENT_LENGTH"]:
+        return f"The upload has {sent:,} bytes; this server takes catalogues of up to {limit:,}. Split it into several."
     return "The form has too many or too long fields, or more bytes than are taken; send one file and its options."
 
 

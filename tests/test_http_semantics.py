@@ -273,7 +273,7 @@ def test_a_body_over_the_limit_is_told_with_the_limit(tmp_path: Path) -> None:
 
     assert (answer.status_code, answer.content_type) == (413, PROBLEM)
     assert answer.get_json()["type"] == "/problems/too-large"
-    assert "0.11 MB" in answer.get_json()["detail"]
+    assert "up to 10,000." in answer.get_json()["detail"]
 
 
 def test_a_defect_is_a_problem_without_its_details(worked: Worked, caplog: pytest.LogCaptureFixture) -> None:
