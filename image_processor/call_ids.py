@@ -1,11 +1,14 @@
 """Which call a log line belongs to: the `X-Request-ID` of the caller, or one made here, in every answer and log line.
 
+What an upload starts goes on under the upload's id, in other threads and after a restart: its log lines, its webhook.
+
 Plain WSGI, so that no answer is without it: not those of the door, not the framework's own, not the static files.
 """
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,16 @@ def current() -> str | None:
     return _current.get()
 
 
+@contextmanager
+def belonging_to(call_id: str | None) -> Iterator[None]:
+    """What this thread does in here belongs to a call that was served before, or to none."""
+    token = _current.set(call_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 class CallIds:
     """Wraps a WSGI application: each call has an id while it is served, and its answer says which."""
 
@@ -33,15 +46,12 @@ class CallIds:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one call."""
         call_id = _sane(environ.get("HTTP_X_REQUEST_ID", "")) or uuid.uuid4().hex
-        token = _current.set(call_id)
 
         def start(status, headers, *exc_info):  # type: ignore[no-untyped-def]
             return start_response(status, [*headers, (HEADER, call_id)], *exc_info)
 
-        try:
+        with belonging_to(call_id):
             return self._serve(environ, start)
-        finally:
-            _current.reset(token)
 
 
 def _sane(text: str) -> str | None:

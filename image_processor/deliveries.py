@@ -4,9 +4,9 @@ import logging
 import random
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from image_processor import webhook
+from image_processor import call_ids, webhook
 from image_processor.metrics import Metrics
-from image_processor.models import DeliveryState, WebhookAttempt, WebhookDelivery
+from image_processor.models import DeliveryState, ProcessingRequest, WebhookAttempt, WebhookDelivery
 from image_processor.outbox import Outbox
 from image_processor.repository import Repository
 from image_processor.urls import host_of
@@ -55,8 +55,11 @@ class Deliveries:
 
     def _deliver(self, delivery: WebhookDelivery) -> None:
         request = self._repository.get_request(delivery.request_id)
-        if request is None:
-            return
+        if request is not None:
+            with call_ids.belonging_to(request.call_id):
+                self._send(delivery, request)
+
+    def _send(self, delivery: WebhookDelivery, request: ProcessingRequest) -> None:
         secrets = (request.webhook_secret,) if request.webhook_secret else self._secrets
         result = webhook.attempt(
             self._poster,
@@ -66,7 +69,7 @@ class Deliveries:
             secrets,
             timeout=ATTEMPT_TIMEOUT,
             own_base_url=request.base_url,
-            request_id=request.id,
+            call_id=request.call_id or request.id,
         )
         self._metrics.count_webhook(result.status_code)
         state, wait = self._verdict(delivery, result)

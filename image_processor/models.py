@@ -160,6 +160,7 @@ class ProcessingRequest(Base):
     webhook_secret: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     body_digest: Mapped[str | None] = mapped_column(String(64))
+    call_id: Mapped[str | None] = mapped_column(String(128))
 
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

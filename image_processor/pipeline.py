@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 
+from image_processor import call_ids
 from image_processor.database import now
 from image_processor.errors import UploadGone
 from image_processor.image_work import ImageWork, Workshop
@@ -43,8 +44,11 @@ class Pipeline:
         StoreUnavailable when nothing can be written just now, UploadGone when the kept upload is not there.
         """
         request = self._repository.claim(request_id)
-        if request is None:
-            return
+        if request is not None:
+            with call_ids.belonging_to(request.call_id):
+                self._work(request)
+
+    def _work(self, request: ProcessingRequest) -> None:
         log.info("request %s: %d images in %d rows", request.id, request.total, request.row_count)
         catalogue = self._read_catalogue(request)
         self._load_products(request, catalogue)

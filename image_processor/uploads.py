@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from image_processor import call_ids
 from image_processor.errors import (
     IdempotencyMisuse,
     InvalidCSV,
@@ -162,6 +163,7 @@ def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, b
         webhook_url=options.webhook_url,
         webhook_secret=options.webhook_secret,
         idempotency_key=options.idempotency_key,
+        call_id=call_ids.current(),
     )
 
 

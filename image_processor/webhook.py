@@ -85,11 +85,11 @@ def attempt(
     *,
     timeout: float,
     own_base_url: str,
-    request_id: str,
+    call_id: str,
 ) -> AttemptResult:
     """Send one message once. Never raises for what the receiver does.
 
-    `request_id`, what the message is about, goes along as `x-request-id`: it joins the receiver's log to ours.
+    `call_id`, the id of the call that asked for the work, goes along as `x-request-id`: it joins the logs of all sides.
     """
     at = datetime.now(UTC)
     headers = {
@@ -97,7 +97,7 @@ def attempt(
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": signatures(secrets, message_id, at, body),
-        "x-request-id": request_id,
+        "x-request-id": call_id,
     }
     begun = time.monotonic()
     try:

@@ -157,6 +157,11 @@ def test_what_fails_keeps_its_slot_and_says_why_and_the_rest_completes(
     good = images[0]["output_url"]
     output = requests.get(status["links"]["output_csv"], timeout=10).text
     assert [row[3] for row in cells(output)[1:]] == [f"{good}, , ", f"{good}, , , "]
+    assert len(cells(requests.get(status["links"]["errors_csv"], timeout=10).text)) == 3
+    (running.instance / "uploads" / f"{status['request_id']}.csv").unlink()
+    gone = requests.get(status["links"]["errors_csv"], timeout=10)
+    assert (gone.status_code, gone.json()["type"]) == (404, "/problems/not-found")
+    assert "not kept any more" in gone.json()["detail"]
 
 
 def test_kill_9_in_the_middle_loses_nothing_and_does_nothing_twice(
@@ -229,6 +234,33 @@ def test_a_webhook_that_fails_is_sent_again_with_the_same_id(
     assert json.loads(receiver.messages[0][1])["status"] == "Completed"
     webhook = wait_for(lambda: (found := running.status(request_id)["webhook"])["state"] == "delivered" and found)
     assert webhook["attempts"] == 3
+
+
+def test_the_id_of_the_upload_call_is_on_everything_it_started_even_after_a_crash(
+    server: NewServer, host: ImageHost, receiver: Receiver
+) -> None:
+    host.pages["/a.jpg"] = Page(photograph(60, 40, 1), delay=1.0)
+    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", LOG_FORMAT="json")
+    running.start()
+    answer = requests.post(
+        f"{running.url}/upload",
+        params={"webhook_url": receiver.url},
+        data=catalogue([[host.url("/a.jpg")], [host.url("/gone.jpg")]]),
+        headers={"Content-Type": "text/csv", "X-Request-ID": "shop order 7"},
+        timeout=10,
+    )
+    running.kill()
+    running.start()
+    done = running.wait_until_done(answer.json()["request_id"])
+    wait_for(lambda: running.status(done["request_id"])["webhook"]["state"] == "delivered")
+
+    assert answer.headers["X-Request-ID"] == "shop order 7"
+    assert {headers["x-request-id"] for headers, _ in receiver.messages} == {"shop order 7"}
+    lines = [json.loads(line) for line in running.log().splitlines() if line.startswith("{")]
+    about = [line for line in lines if line.get("request_id") == done["request_id"]]
+    assert {line.get("x_request_id") for line in about} == {"shop order 7"}
+    for event in ("handed to the worker", "images in", "failed: http_error", "Completed", "webhook"):
+        assert any(event in line["message"] for line in about), event
 
 
 def test_a_second_server_on_the_same_folders_only_serves(

@@ -33,7 +33,8 @@ def test_a_worked_catalogue_shows_in_every_number(server: NewServer, host: Image
     running.start()
     rows = f'1.,a,"{host.url("/mug.jpg")}, {host.url("/gone.jpg")}"\n2.,b,{host.url("/mug.jpg")}\n'
 
-    done = running.wait_until_done(running.upload((HEAD + rows).encode(), webhook_url=receiver.url)["request_id"])
+    accepted = running.upload((HEAD + rows).encode(), webhook_url=receiver.url)
+    done = running.wait_until_done(accepted["request_id"])
     wait_for(lambda: len(receiver.messages) == 2 and running.status(done["request_id"])["webhook"]["attempts"] == 2)
     answer = requests.get(f"{running.url}/metrics", timeout=10)
     found = numbers(answer.text)
@@ -51,7 +52,6 @@ def test_a_worked_catalogue_shows_in_every_number(server: NewServer, host: Image
     assert found["skulight_webhook_attempts_total refused"] == found["skulight_webhook_attempts_total delivered"] == 1
     assert found["skulight_requests_unfinished"] == found["skulight_images_waiting"] == 0
     assert found["process_resident_memory_bytes"] > 0
-    assert {headers["x-request-id"] for headers, _ in receiver.messages} == {done["request_id"]}
 
 
 def test_what_waits_is_counted_and_the_page_needs_the_key(tmp_path: Path) -> None:

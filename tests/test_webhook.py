@@ -55,7 +55,7 @@ def test_an_attempt_is_signed_so_that_the_standard_library_verifies_it() -> None
     poster = Poster(Answer())
 
     result = attempt(
-        poster, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", request_id="r-1"
+        poster, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", call_id="r-1"
     )
 
     assert result.delivered
@@ -79,7 +79,7 @@ def test_the_first_bytes_of_the_answer_are_kept() -> None:
         [new_secret()],
         timeout=1,
         own_base_url="",
-        request_id="r-1",
+        call_id="r-1",
     )
 
     assert (result.status_code, result.answer, result.retry_after) == (500, "x" * 500, 7.0)
