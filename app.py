@@ -15,8 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import click
-import flask_openapi_swagger
-from flask import Blueprint, Flask, jsonify, render_template, request
+from flask import Blueprint, Flask, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from flask_openapi import Info, OpenAPI
@@ -27,7 +26,7 @@ from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from image_processor import api_document, product_csv
+from image_processor import api_document, api_reference, product_csv
 from image_processor.addresses import AddressHoles
 from image_processor.alone import AloneCompressor
 from image_processor.answers import Answers, Inbox, Sources
@@ -369,11 +368,14 @@ def _surroundings(settings: Settings) -> Surroundings:
 
 
 def _docs(app: OpenAPI) -> Blueprint:
-    """The API document and the page that shows it, with the assets of the installed package."""
-    assets = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
-    docs = Blueprint("docs", __name__, url_prefix="/docs", static_folder=str(assets), static_url_path="/assets")
-    docs.add_url_rule("/", "page", lambda: render_template("docs.html"))
+    """The API document, and the page that shows it to people."""
+    docs = Blueprint("docs", __name__, url_prefix="/docs")
     docs.add_url_rule("/openapi.json", "document", lambda: jsonify(document()))
+
+    @docs.get("/")
+    def page() -> str:
+        reference = api_reference.read(document(), g.base_url)
+        return render_template("docs.html", reference=reference, base_url=g.base_url)
 
     @cache  # made at the first call: the start need not wait for it
     def document() -> dict[str, Any]:

@@ -19,7 +19,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 BANDS: tuple[tuple[str, tuple[tuple[str | None, ...], ...]], ...] = (
     ("wiring", (("~browser", "~program", "~terminal", None, None, "app"),)),
     ("the ways in", (("pages", "api", "cli", None, None, None),)),
-    ("their doors\nand forms", (("forms", None, "attended_run", "door", "api_models", "api_document"),)),
+    ("their doors\nand forms", (("forms", "api_reference", "attended_run", "door", "api_models", "api_document"),)),
     ("entry to the work", (("thumbnails", "answers", "uploads", "control", "worker", None),)),
     ("the stories", ((None, None, "pipeline", "image_work", None, "deliveries"),)),
     ("what is next,\nwhat is told", (("status", "health", "metrics", "image_window", "suspects", "alone"),)),
@@ -39,7 +39,7 @@ BANDS: tuple[tuple[str, tuple[tuple[str | None, ...], ...]], ...] = (
     (
         "words and\nnumbers",
         (
-            ("urls", "addresses", "config", "log_lines", "wording", None),
+            ("urls", "addresses", "config", "log_lines", "wording", "schema_fields"),
             ("errors", "call_ids", None, None, None, None),
         ),
     ),
@@ -50,7 +50,8 @@ ROLES = {
     "app": "settings, wiring, start",
     "pages": "form, progress, result", "api": "REST, problem+json", "cli": "flask commands",
     "door": "host, key, origin, rate", "api_models": "what the API takes, gives", "forms": "fields of the pages",
-    "api_document": "OpenAPI beyond the classes", "attended_run": "a run that is watched",
+    "api_document": "OpenAPI beyond the classes", "api_reference": "OpenAPI for people",
+    "attended_run": "a run that is watched",
     "thumbnails": "small pictures of results", "answers": "everything that is read", "uploads": "a file is accepted",
     "control": "cancel, retry, delete", "worker": "threads, lock, restart",
     "pipeline": "the story of a request", "image_work": "all images of a request",
@@ -73,13 +74,17 @@ ROLES = {
     "bounded_response": "hostile answers, bounded", "csv_encoding": "bytes to text", "damage": "damaged, made to open",
     "bitmaps": "rare bitmaps made plain", "signatures": "what kind of file", "retry_after": "the header, tolerantly",
     "urls": "grammar, share links", "addresses": "public or private", "config": "every setting",
-    "log_lines": "one line an event", "wording": "sizes, times for people", "errors": "the error family",
+    "log_lines": "one line an event", "wording": "sizes, times for people",
+    "schema_fields": "JSON Schema in words", "errors": "the error family",
     "call_ids": "which call a line is of",
 }  # fmt: skip
 
 # The parts that the assignment names, by colour.
 PARTS: dict[str, tuple[str, frozenset[str]]] = {
-    "API Endpoints": ("#3b82f6", frozenset({"api", "api_models", "api_document", "pages", "door", "forms"})),
+    "API Endpoints": (
+        "#3b82f6",
+        frozenset({"api", "api_models", "api_document", "api_reference", "pages", "door", "forms"}),
+    ),
     "Asynchronous Workers": ("#a855f7", frozenset({"worker", "pipeline", "image_window", "suspects", "alone"})),
     "Image Processing Service": (
         "#f59e0b",

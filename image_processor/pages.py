@@ -129,6 +129,7 @@ def _result(found: ProcessingRequest) -> ResponseReturnValue:
         products=[(rows[0][1], [image for image, _ in rows]) for rows in _by_row(images)],
         failures=failures,
         skipped=_skipped(found),
+        skipped_rows=found.invalid_rows,
         sizes=_chart(answers.sizes(found.id)) if found.succeeded and not request.args else [],
         show=show if show in SHOWN else "all",
         search=search,
@@ -154,7 +155,7 @@ def _by_row(images: Sequence[tuple[ProductImage, Product]]) -> list[list[tuple[P
 
 
 def _skipped(found: ProcessingRequest) -> list[Any]:
-    """Rows that were not worked at all, as far as the first products hold them; errors.csv has every one."""
+    """Some of the rows that were not worked at all: those among the first products. errors.csv has every one."""
     products = _answers().status(found.id).products if found.invalid_rows else []
     return [product for product in products if product.error][:SKIPPED_AT_A_GLANCE]
 

@@ -1,10 +1,14 @@
 """The pages in a real browser: Debian's Chromium, SKUlight under gunicorn, an image host on loopback."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import itertools
 import json
 import re
+import sqlite3
+import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -565,6 +569,103 @@ def test_axe_finds_nothing_on_the_other_pages(shop: Shop, visit: Callable[..., V
     assert found == []
     assert [text for text in one.complaints if "404" not in text] == []
     one.complaints.clear()  # Chromium writes every 404 to the console
+
+
+def test_axe_finds_nothing_on_the_page_of_the_api_with_everything_unfolded(
+    shop: Shop, visit: Callable[..., Visit]
+) -> None:
+    page = visit().page
+    page.goto(f"{shop.server.url}/docs/")
+    page.evaluate("document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
+    assert accessible(page, "API") == []
+
+
+def test_axe_finds_nothing_on_the_pages_of_requests_of_which_nothing_came(
+    server: Callable[..., SkulightServer], visit: Callable[..., Visit]
+) -> None:
+    running, page = server(MAX_ATTEMPTS="1"), visit().page
+    running.instance.mkdir()
+    with (running.instance / "worker.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # this process works: the server only serves
+        running.start()
+        lost = running.upload(catalogue([("Mug", ["https://shop.example/mug.jpg"])]))["request_id"]
+        for kept in (running.instance / "uploads").iterdir():
+            kept.unlink()
+    refused = running.upload(catalogue([("Mug", ["http://127.0.0.1:1/mug.jpg"])]))["request_id"]
+    found = []
+    for request_id, status in ((lost, "Failed"), (refused, "Completed")):
+        assert running.wait_until_done(request_id)["status"] == status
+        page.goto(f"{running.url}/requests/{request_id}")
+        page.locator(".headline .state", has_text="Failed").wait_for()
+        found += accessible(page, f"nothing came, {status}")
+    assert found == []
+
+
+def test_axe_finds_nothing_on_the_pages_that_say_what_went_wrong(
+    server: Callable[..., SkulightServer], visit: Callable[..., Visit]
+) -> None:
+    running = server()
+    running.start()
+    one = visit()
+    page, found = one.page, []
+    request_id = running.upload(catalogue([("Mug", ["http://127.0.0.1:1/mug.jpg"])]))["request_id"]
+    running.wait_until_done(request_id)
+
+    def look(status: int, heading: str) -> None:
+        page.get_by_role("heading", name=heading).wait_for()
+        page.get_by_text(f"Error {status}").wait_for()
+        found.extend(accessible(page, str(status)))
+
+    page.goto(f"{running.url}/requests/{request_id}/cancel")
+    look(405, "This page does not take that")
+    page.goto(running.url)
+    page.locator("#webhook_url").evaluate(
+        "field => { field.type = 'text'; field.value = 'x'.repeat(150000); field.form.submit(); }"
+    )
+    look(413, "The file is too large")
+    with contextlib.closing(sqlite3.connect(running.instance / "skulight.db")) as database:
+        database.execute("UPDATE requests SET warnings = 'no JSON'")
+        database.commit()
+    page.goto(f"{running.url}/requests/{request_id}")
+    look(500, "Something went wrong here")
+    with contextlib.closing(sqlite3.connect(running.instance / "skulight.db")) as database:
+        database.execute("ALTER TABLE requests RENAME TO elsewhere")
+        database.commit()
+    page.goto(f"{running.url}/requests/{request_id}")
+    look(503, "Back in a moment")
+    assert found == []
+    assert [text for text in one.complaints if "Failed to load resource" not in text] == []
+    one.complaints.clear()  # Chromium writes every 4xx and 5xx to the console
+
+
+# ---- the page of the API ----
+
+
+def test_the_quick_start_on_the_page_of_the_api_works_as_it_stands(
+    shop: Shop, visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    page = visit(java_script_enabled=False).page
+    page.goto(f"{shop.server.url}/docs/")
+    upload, wait, take = page.locator(".steps pre").all_inner_texts()
+
+    def in_shell(commands: str) -> str:
+        return subprocess.run(
+            ["bash", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+
+    request_id = json.loads(in_shell(upload))["request_id"]
+    in_shell(f"{wait.replace('the-request_id-of-the-answer', request_id)}\n{take}")
+
+    assert (tmp_path / "output.csv").read_text().startswith("S. No.,Product Name,Input Image Urls,Output Image Urls\n")
+
+
+def test_a_command_on_the_page_of_the_api_is_copied_at_a_click(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"]).page
+    page.goto(f"{shop.server.url}/docs/#cancel")
+    page.locator("#cancel").get_by_role("button", name="Copy").click()
+    page.locator("#cancel").get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"curl -X POST {shop.server.url}/api/v1/requests/$REQUEST_ID/cancel"
 
 
 def test_the_sign_in_page_lets_in_with_the_key_and_is_accessible(

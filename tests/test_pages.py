@@ -1,17 +1,22 @@
 """The pages as the server makes them: without a browser, without a script."""
 
+import html
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from pictures import cut_out, encoded, photo
 from PIL import Image
+from servers import SkulightServer
 from werkzeug.exceptions import ServiceUnavailable
 
 from app import create_app
@@ -110,7 +115,16 @@ def test_texts_of_a_catalogue_are_shown_never_run(client: FlaskClient) -> None:
 
 def test_pages_carry_no_inline_script_and_no_inline_style(client: FlaskClient) -> None:
     _, location, _ = upload(client, HEADER + "1.,Mug,http://shop.example/mug.jpg\n")
-    for path in ("/", "/requests", "/inbox", location, f"{location}/delete", f"{location}/webhooks", "/nowhere"):
+    for path in (
+        "/",
+        "/requests",
+        "/inbox",
+        location,
+        f"{location}/delete",
+        f"{location}/webhooks",
+        "/nowhere",
+        "/docs/",
+    ):
         page = client.get(path, headers=PAGE).text
         assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page), path
 
@@ -189,6 +203,128 @@ def test_a_cursor_of_somebody_elses_making_is_a_page_with_a_reason(client: Flask
     answer = client.get(f"/requests?{query}", headers=PAGE)
     assert answer.status_code == 400
     assert "The cursor is not one of this server" in answer.text
+
+
+# ---- the reference of the API ----
+
+VOID = {"meta", "link", "img", "input", "br", "rect"}
+
+
+class Structure(HTMLParser):
+    """The ids and inner links of a page, its text, and the tags that are not closed where they should be."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.ids: Counter[str] = Counter()
+        self.links: set[str] = set()
+        self.text = ""
+        self.wrong: list[str] = []
+        self._above: list[str] = []
+        self.feed(page)
+        self.wrong += self._above
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.ids.update([named["id"]] if "id" in named else [])
+        self.links.update(re.findall("^#(.+)", named.get("href") or ""))
+        self._above += [tag] if tag not in VOID else []
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID and self._above.pop() != tag:
+            self.wrong.append(f"{tag} at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_every_operation_of_the_document_is_on_the_page_of_the_api(client: FlaskClient) -> None:
+    page = client.get("/docs/").text
+    document = client.get("/docs/openapi.json").get_json()
+
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert f'id="{operation["operationId"]}"' in page
+            call = rf'class="method {method}">{method.upper()}</span> <code>{re.escape(path)}</code>'
+            assert re.search(call, page), (method, path)
+
+
+def test_every_parameter_status_header_and_example_is_on_the_page_of_the_api(client: FlaskClient) -> None:
+    page = client.get("/docs/").text
+    document = client.get("/docs/openapi.json").get_json()
+
+    calls = [call for item in document["paths"].values() for call in item.values()]
+    for call in calls:
+        begin = page.index(f'id="{call["operationId"]}"')
+        part = page[begin : page.index("</section>", begin)]
+        for parameter in call.get("parameters", ()):
+            assert f">{parameter['name']}</code>" in part, call["operationId"]
+        for status, answer in call["responses"].items():
+            assert f'class="status">{status}</strong>' in part, call["operationId"]
+            assert all(f">{name}</code>" in part for name in answer["headers"] if name != "X-Request-ID")
+        owners = [call.get("requestBody", {}), *call["responses"].values()]
+        examples = sum("example" in media for one in owners for media in one.get("content", {}).values())
+        assert part.count('tabindex="0"') == examples, call["operationId"]
+
+
+def test_the_page_of_the_api_is_whole_and_shows_nothing_of_the_machinery(client: FlaskClient) -> None:
+    source = client.get("/docs/").text
+    page = Structure(source)
+
+    assert page.wrong == []
+    assert [name for name, times in page.ids.items() if times > 1] == []
+    assert page.links - set(page.ids) == set()
+    assert not re.search(r"(?<!If-)\bNone\b|\bTrue\b|\{'|\{\{|<class|Undefined", page.text)
+    assert "`" not in re.sub("<pre.*?</pre>", "", source, flags=re.S)
+
+
+def test_the_page_of_the_api_calls_the_server_by_its_public_name_and_with_its_key(tmp_path: Path) -> None:
+    private = create_app(
+        instance_path=tmp_path / "i",
+        processed_images_path=tmp_path / "p",
+        public_base_url="https://img.example.com",
+        api_key="a key of many letters",
+    )
+
+    page = html.unescape(
+        private.test_client().get("/docs/", headers={"Authorization": "Bearer a key of many letters"}).text
+    )
+
+    assert "a key of many letters" not in page and "localhost" not in page
+    assert '-H "Authorization: Bearer $API_KEY" \\\n  -F file=@catalogue.csv \\\n  https://img.example.com/api' in page
+    assert "curl https://img.example.com/healthz" in page  # open without the key
+
+
+# ---- skipped rows ----
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "heading", "listed", "rest"),
+    [
+        (1, 1, "1 row was skipped", 1, ""),
+        (1, 30, "30 rows were skipped", 20, "10 more skipped rows"),
+        (120, 2, "2 rows were skipped", 0, "2 skipped rows"),
+    ],
+    ids=["all are shown", "more than are shown", "all far below"],
+)
+def test_every_skipped_row_is_counted_on_the_page_and_is_in_errors_csv(
+    server: Callable[..., SkulightServer], good: int, bad: int, heading: str, listed: int, rest: str
+) -> None:
+    running = server(MAX_ATTEMPTS="1")
+    running.start()
+    rows = [
+        f"{n}.,{'Mug' if n <= good else ''},{running.url}/static/samples/lamp.jpg\n" for n in range(1, good + bad + 1)
+    ]
+    request_id = running.upload((HEADER + "".join(rows)).encode(), on_invalid="skip")["request_id"]
+    running.wait_until_done(request_id)
+
+    page = requests.get(f"{running.url}/requests/{request_id}", headers=PAGE, timeout=10).text
+    errors = requests.get(f"{running.url}/api/v1/requests/{request_id}/errors.csv", timeout=10).text
+
+    note = page[page.index("failures-title") : page.index("How the sizes changed")]
+    assert heading in note
+    assert len(re.findall(r"<li[^>]*>Row \d+", note)) == listed
+    assert (f"{rest}, each with its reason" in note) if rest else ("each with its reason" not in note)
+    assert len(errors.splitlines()) == 1 + bad
 
 
 # ---- thumbnails ----
