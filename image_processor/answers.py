@@ -6,7 +6,8 @@ import re
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,8 +23,50 @@ from image_processor.models import WebhookDelivery as Delivery
 from image_processor.outbox import Outbox
 from image_processor.product_csv import CSVLimits, read_products, write_errors
 from image_processor.repository import Repository
-from image_processor.status import MOST_IMAGES, MOST_PRODUCTS, StatusBody, etag, status_body
+from image_processor.status import (
+    MOST_IMAGES,
+    MOST_PRODUCTS,
+    ProductBody,
+    StatusBody,
+    etag,
+    product_bodies,
+    status_body,
+)
 from image_processor.storage import Storage
+
+MOST_KEPT = 16  # requests whose first products are kept at hand, about 1 MB each
+
+
+class FirstProducts:
+    """The first products of a request as they are told, made anew only when something of them has changed.
+
+    Whoever watches a request of 100,000 images asks again and again. To read and shape the first 500 took 10 ms of the
+    interpreter each time, for which the work on the others had to wait.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._kept: OrderedDict[str, tuple[object, list[ProductBody]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, request: ProcessingRequest) -> list[ProductBody]:
+        """The bodies of at most MOST_PRODUCTS products with at most MOST_IMAGES images."""
+        # Asked before the products are read: should they change in between, the next question finds another stamp.
+        stamp = (request.status, request.run, self._repository.image_states(request.id, MOST_PRODUCTS))
+        with self._lock:
+            known, bodies = self._kept.get(request.id, (None, []))
+        if known != stamp:
+            bodies = self._read(request.id)
+            with self._lock:
+                self._kept[request.id] = stamp, bodies
+                self._kept.move_to_end(request.id)
+                while len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+        return bodies
+
+    def _read(self, request_id: str) -> list[ProductBody]:
+        products = self._repository.products(request_id, limit=MOST_PRODUCTS)
+        return product_bodies(products, self._repository.images_of([one.id for one in products], limit=MOST_IMAGES))
 
 
 class Answers:
@@ -44,6 +87,7 @@ class Answers:
         self._storage = storage
         self._health = health
         self._csv_limits = csv_limits
+        self._first_products = FirstProducts(repository)
 
     def request(self, request_id: str) -> ProcessingRequest:
         """The request with this id. Raises NotFound."""
@@ -52,16 +96,20 @@ class Answers:
             raise NotFound(f"There is no request {request_id[:100]!r}; check the id, or whether it was deleted.")
         return request
 
-    def etag(self, request_id: str) -> str:
-        """What changes whenever the status of a request does; much cheaper than the status. Raises NotFound."""
-        return etag(self.request(request_id), self._outbox.deliveries(request_id), self._health.reason)
-
     def status(self, request_id: str) -> StatusBody:
         """Everything about a request, with its first products. Raises NotFound."""
         request = self.request(request_id)
-        products = self._repository.products(request.id, limit=MOST_PRODUCTS)
-        images = self._repository.images_of([product.id for product in products], limit=MOST_IMAGES)
-        return status_body(request, products, images, self._outbox.deliveries(request.id), self._health.reason)
+        return self._status(request, self._outbox.deliveries(request.id), self._health.reason)
+
+    def status_unless_known(self, request_id: str, known: Container[str]) -> tuple[str, StatusBody | None]:
+        """The ETag of the status, and the status, unless its ETag is among those that are known. Raises NotFound."""
+        request = self.request(request_id)
+        deliveries, paused = self._outbox.deliveries(request.id), self._health.reason
+        tag = etag(request, deliveries, paused)
+        return tag, None if tag in known else self._status(request, deliveries, paused)
+
+    def _status(self, request: ProcessingRequest, deliveries: Sequence[Delivery], paused: str | None) -> StatusBody:
+        return status_body(request, self._first_products.of(request), deliveries, paused)
 
     def list_requests(
         self, limit: int, cursor: str | None = None, status: str | None = None

@@ -183,11 +183,10 @@ for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
 
 def status(path: RequestPath) -> Response:
     """The status of a request, live while it runs."""
-    tag = _answers().etag(path.request_id)
-    if tag in request.if_none_match:
+    tag, body = _answers().status_unless_known(path.request_id, request.if_none_match)
+    if body is None:
         answer = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
-        body = _answers().status(path.request_id)
         answer = _json(body)
         if not body.done:
             answer.headers["Retry-After"] = RETRY_AFTER_SECONDS

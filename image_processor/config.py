@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     jpeg_optimize: bool = Field(True, description="Optimise the Huffman tables of JPEGs: smaller, slower.")
     jpeg_progressive: bool = Field(True, description="Write progressive JPEGs: smaller, slower.")
     download_threads: int = Field(32, ge=1, le=512, description="Downloads at the same time.")
-    compress_threads: int = Field(0, ge=0, le=256, description="Compressions at the same time; 0 means one per CPU.")
+    compress_threads: int = Field(
+        0, ge=0, le=256, description="Compressions at the same time; 0 means one more than there are CPUs."
+    )
     per_host_connections: int = Field(16, ge=1, le=512, description="Downloads from one host at the same time.")
     connect_timeout: float = Field(5.0, gt=0, le=60, description="Seconds to wait for a connection.")
     download_timeout: float = Field(

@@ -21,7 +21,7 @@ _IDLE_SECONDS = 5.0
 class Deadline:
     """The moment one exchange must be over, and the socket to cut then."""
 
-    __slots__ = ("_descriptor", "_lock", "_stopped", "answered", "at", "is_cut")
+    __slots__ = ("_descriptor", "_kept", "_lock", "_stopped", "answered", "at", "is_cut")
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -31,6 +31,7 @@ class Deadline:
         self._stopped = False
         self._lock = threading.Lock()
         self._descriptor = -1
+        self._kept: socket.socket | None = None
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
@@ -44,15 +45,22 @@ class Deadline:
             raise FetchTimeout(answered=self.answered)
 
     def hold(self, sock: socket.socket) -> None:
-        """Make `sock` the one to cut. Raises like `check` when it is too late for that."""
-        # A duplicate, because the owner may close its descriptor while another thread cuts, and the number would then
-        # belong to somebody else's socket. Shutting the duplicate down reaches through TLS, too.
+        """Make the new socket `sock` the one to cut. Raises like `check` when it is too late for that."""
+        # A duplicate, because `sock` gives its descriptor away when TLS is put over it, and a handshake can hang, too.
         duplicate = os.dup(sock.fileno())
         with self._lock:
             self._drop()
             self._descriptor = duplicate
         if self.is_cut:
             self.release()
+        self.check()
+
+    def hold_kept(self, sock: socket.socket) -> None:
+        """Make `sock`, which is connected and had its handshake, the one to cut. Raises like `check`."""
+        # No duplicate, which costs two system calls for each picture. Should its owner close it in the very moment in
+        # which it is cut, the cut may hit the next socket of that number: its exchange fails and is tried again.
+        with self._lock:
+            self._kept = sock
         self.check()
 
     def release(self) -> None:
@@ -67,14 +75,21 @@ class Deadline:
             self.is_cut = True
             if self._descriptor >= 0:
                 held = socket.socket(fileno=self._descriptor)
-                with contextlib.suppress(OSError):  # not connected any more
-                    held.shutdown(socket.SHUT_RDWR)
+                _shut_down(held)
                 held.detach()
+            elif self._kept is not None:
+                _shut_down(self._kept)
 
     def _drop(self) -> None:
+        self._kept = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # not connected any more
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would meddle with the reader's state
 
 
 class Watchdog:

@@ -83,7 +83,7 @@ def _save_avif(picture: Picture, file: BinaryIO, quality: int, _: dict[str, bool
     settings: dict[str, Any] = {"quality": quality, "icc_profile": _profile_for(image, picture)}
     if len(picture.frames) > 1:
         settings |= _moving(picture)
-    # One thread: the pool already has one per CPU, and each further one costs memory.
+    # One thread: the pool already has one for every CPU, and each further one costs memory.
     image.save(file, "AVIF", max_threads=1, **settings)
 
 

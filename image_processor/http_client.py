@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import certifi
 import requests
@@ -101,7 +101,6 @@ class GuardedClient:
     ) -> None:
         # identity, because a picture gains nothing from being packed and a bomb has to be.
         self._headers = {"User-Agent": re.sub(r"[^\x20-\x7e]", "?", user_agent), "Accept-Encoding": "identity"}
-        self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._max_bytes = max_bytes
         self._max_redirects = max_redirects
@@ -195,9 +194,9 @@ class GuardedClient:
     def _send_once(self, request: requests.PreparedRequest, deadline: Deadline, own: bool) -> requests.Response:
         deadline.check()
         _current.exchange = _Exchange(self._dialler, deadline, own, request.path_url)
-        # The deadline cuts first; the time-out of each read is there for the case that it cannot.
-        timeout = (self._connect_timeout, deadline.remaining() + 1.0)
-        return (self._own if own else self._public).send(request, stream=True, timeout=timeout)
+        # The deadline bounds it all. With time-outs, Python would ask for each read whether there is something to read:
+        # twice the system calls, and twice as often another thread takes the interpreter.
+        return (self._own if own else self._public).send(request, stream=True, timeout=None)
 
     def _answer(self, response: requests.Response, url: str, deadline: Deadline) -> Answer:
         body = b""
@@ -234,6 +233,7 @@ def _redirect_target(response: requests.Response) -> str | None:
     return location
 
 
+@functools.lru_cache(64)  # the same few of a server, for every picture
 def _own(own_base_url: str | None, path: str) -> str | None:
     url = (own_base_url or "").rstrip("/") + path
     return None if check_url(url) else _one_name(normalise(url))
@@ -305,7 +305,7 @@ class _GuardedHTTPConnection(HTTPConnection):
         exchange = _current.exchange
         if self.sock is not None and not exchange.dialled:
             exchange.reused = True
-            exchange.deadline.hold(self.sock)
+            exchange.deadline.hold_kept(self.sock)
         # The target as it stands in the URL: urllib3's rewriting of %2f and [] spoils signed URLs.
         super().request(method, exchange.target, *args, **kwargs)
 
@@ -335,10 +335,14 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **pool_kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        """The pool's key without TLS members: all pools share the context."""
-        host_params, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host_params, {}
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """The pool for a request: never a proxy's, and without TLS members in its key, for all share the context."""
+        url = urlsplit(request.url)
+        return self.poolmanager.connection_from_host(url.hostname, url.port, url.scheme)
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """The path alone: there is no proxy that would want all of it."""
+        return str(request.path_url)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the context verifies, and requests would load the whole bundle again for every connection."""
@@ -347,7 +351,7 @@ class _Adapter(HTTPAdapter):
         """The answer without cookies, which nobody here keeps."""
         response = requests.Response()
         response.status_code, response.raw = resp.status, resp
-        response.headers = CaseInsensitiveDict(resp.headers)
+        response.headers = resp.headers
         return response
 
 

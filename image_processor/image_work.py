@@ -1,7 +1,8 @@
 """All images of one request: downloaded, compressed, stored, recorded.
 
 The request thread decides and records; the two pools do the work. A pool thread never touches the database, the request
-thread never the network. What a pool is done with comes back to the request thread as an event: something to call.
+thread never the network. The one pool hands the bytes to the other; what becomes of an image comes back to the request
+thread as an event: something to call.
 """
 
 import logging
@@ -12,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from image_processor.alone import AloneCompressor
 from image_processor.compressor import CompressedPicture, CompressOptions, Compressor
@@ -28,14 +28,15 @@ from image_processor.status import waiting_message
 from image_processor.storage import Storage, image_name
 from image_processor.suspects import InHand
 
-R = TypeVar("R")
-
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 64  # images of all requests together that are downloading, compressing or between the two
+# Images that may be in flight beyond those that are downloading: compressing, or downloaded and waiting for it.
+DOWNLOADED = 32
 MAX_BACKLOG_BYTES = 256_000_000  # downloaded and not yet compressed, of all requests together
-BATCH_SECONDS = 0.25
-BATCH_IMAGES = 64
+GATHER_SECONDS = 0.01
+BATCH_SECONDS = 0.4
+BATCH_IMAGES = 256
+WAKE_SECONDS = 0.125
 WAITING_SECONDS = 1.0
 CANCEL_CHECK_SECONDS = 0.5
 CANCEL_GRACE_SECONDS = 2.0
@@ -55,9 +56,13 @@ class StoredImage:
 
 
 class FairShare:
-    """How many requests are having their images worked, so that they share what may be in flight."""
+    """How many requests are having their images worked, so that they share what may be in flight.
 
-    def __init__(self) -> None:
+    `in_flight` is the number of images of all requests together that are downloading, compressing or between the two.
+    """
+
+    def __init__(self, in_flight: int) -> None:
+        self._in_flight = in_flight
         self._working = 0
         self._lock = threading.Lock()
 
@@ -72,7 +77,7 @@ class FairShare:
     @property
     def images(self) -> int:
         """How many images one request may have in flight now."""
-        return max(4, IN_FLIGHT // max(1, self._working))
+        return max(4, self._in_flight // max(1, self._working))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class ImageWork:
                 self._in_flight += 1
                 self._begun += 1
                 download = self._workshop.download_pool.submit(self._download, turn.image)
-                download.add_done_callback(self._then(self._downloaded, turn))
+                download.add_done_callback(partial(self._downloaded, turn))
 
     def _is_cancelled(self) -> bool:
         if time.monotonic() - self._checked_at < CANCEL_CHECK_SECONDS:
@@ -165,7 +170,9 @@ class ImageWork:
     def _handle_events(self) -> None:
         """Wait a moment for a pool to be done with something, then see to everything that is there."""
         try:
-            event = self._events.get(timeout=BATCH_SECONDS / 2)
+            event = self._events.get(timeout=WAKE_SECONDS)
+            # More is done in a moment. A wake-up for each would take the interpreter from the pools.
+            self._workshop.stop.wait(GATHER_SECONDS)
             while not self._workshop.stop.is_set():
                 event()
                 event = self._events.get_nowait()
@@ -173,30 +180,6 @@ class ImageWork:
             pass
         if self._workshop.stop.is_set():
             raise Stopped
-
-    def _then(self, step: Callable[[Turn, Future[R]], None], turn: Turn) -> Callable[[Future[R]], None]:
-        """What a pool calls when it is done: it leaves the next step to the request thread."""
-        return lambda done: self._events.put(partial(step, turn, done))
-
-    def _downloaded(self, turn: Turn, done: Future[bytes]) -> None:
-        if error := done.exception():
-            self._retry_or_fail(turn, error)
-            return
-        pool = self._workshop.alone_pool if turn.image.suspect else self._workshop.compress_pool
-        source = done.result()
-        size = len(source)
-        self._workshop.backlog.add(size)
-        compress = pool.submit(self._compress, turn.image, source)
-        # Of a cancelled future, too: at a stop.
-        compress.add_done_callback(lambda _: self._workshop.backlog.remove(size))
-        compress.add_done_callback(self._then(self._compressed, turn))
-
-    def _compressed(self, turn: Turn, done: Future[StoredImage]) -> None:
-        if error := done.exception():
-            self._retry_or_fail(turn, error)
-        else:
-            self._in_flight -= 1
-            self._succeed(turn, done.result())
 
     def _retry_or_fail(self, turn: Turn, error: BaseException) -> None:
         self._in_flight -= 1
@@ -211,7 +194,7 @@ class ImageWork:
         else:
             self._fail(turn, error)
 
-    # ---- in the pools: work ---------------------------------------------------------------------------------------
+    # ---- in the pools: work, and tell the request thread ----------------------------------------------------------
 
     def _download(self, image: ImageTask) -> bytes:
         """In a download thread: the bytes behind the image's URL, within all limits."""
@@ -228,6 +211,33 @@ class ImageWork:
             self._workshop.limits.leave(image.host, failed)
         return body
 
+    def _downloaded(self, turn: Turn, done: Future[bytes]) -> None:
+        """In the download thread, when it is done: the bytes go on to be compressed."""
+        if done.cancelled():
+            return  # at a stop
+        if error := done.exception():
+            self._events.put(partial(self._retry_or_fail, turn, error))
+            return
+        source = done.result()
+        self._workshop.backlog.add(len(source))
+        try:
+            pool = self._workshop.alone_pool if turn.image.suspect else self._workshop.compress_pool
+            compress = pool.submit(self._compress, turn.image, source)
+        except RuntimeError as error:  # the pool takes nothing more, or can start no thread
+            self._events.put(partial(self._retry_or_fail, turn, error))
+        else:
+            compress.add_done_callback(partial(self._compressed, turn, len(source)))
+
+    def _compressed(self, turn: Turn, size: int, done: Future[StoredImage]) -> None:
+        """In the compress thread, when it is done."""
+        self._workshop.backlog.remove(size)
+        if done.cancelled():
+            return
+        if error := done.exception():
+            self._events.put(partial(self._retry_or_fail, turn, error))
+        else:
+            self._events.put(partial(self._succeed, turn, done.result()))
+
     def _compress(self, image: ImageTask, source: bytes) -> StoredImage:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
         compressor = self._workshop.alone if image.suspect else self._workshop.compressor
@@ -241,6 +251,7 @@ class ImageWork:
     # ---- in the request thread: record ----------------------------------------------------------------------------
 
     def _succeed(self, turn: Turn, stored: StoredImage) -> None:
+        self._in_flight -= 1
         picture = stored.picture
         self._conclude(
             ImageRecord(

@@ -52,4 +52,7 @@ def open_picture(data: bytes, kind: Kind) -> ImageFile.ImageFile:
     if kind == "WEBP" and data[12:16] == b"VP8X" and data[20] & 0x02:
         # An animation of opaque pieces on a clear canvas need not declare alpha; Pillow then paints the canvas black.
         data = data[:20] + bytes((data[20] | 0x10,)) + data[21:]
-    return Image.open(io.BytesIO(data), formats=(kind,))
+    image = Image.open(io.BytesIO(data), formats=(kind,))
+    # All at once: in blocks of 64 KB they would be copied, and the decoder would wait for the interpreter each time.
+    image.decodermaxblock = max(image.decodermaxblock, len(data))
+    return image

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -399,16 +399,28 @@ class Repository:
 
     # ---- images ---------------------------------------------------------------------------------------------------
 
+    def image_states(self, request_id: str, rows: int) -> list[tuple[str, int, int]]:
+        """What is different whenever the state of an image in the first `rows` rows is; cheap beside reading them."""
+        first = select(Product.id).where(Product.request_id == request_id, Product.row <= rows)
+        states = (
+            select(ProductImage.status, func.count(), func.sum(ProductImage.id))
+            .where(ProductImage.product_id.in_(first))
+            .group_by(ProductImage.status)
+            .order_by(ProductImage.status)
+        )
+        with self._read() as session:
+            return [(status, number, ids) for status, number, ids in session.execute(states)]
+
     def images_of(self, product_ids: Sequence[int], limit: int | None = None) -> Sequence[ProductImage]:
-        """The images of some products, in the order of rows and positions."""
+        """The images of some products, in the order of rows and positions; plain rows, which are read twice as fast."""
         images = (
-            select(ProductImage)
+            select(ProductImage.__table__)
             .where(ProductImage.product_id.in_(product_ids))
             .order_by(ProductImage.row, ProductImage.position)
             .limit(limit)
         )
         with self._read() as session:
-            return session.scalars(images).all()
+            return cast(Sequence[ProductImage], session.execute(images).all())
 
     def results_of(self, product_ids: Sequence[int]) -> list[ImageResult]:
         """What is recorded of the images of some products, in no particular order."""
@@ -455,19 +467,19 @@ class Repository:
         `started` are all images in hand now. An image that shares its URL with others fills all of their slots.
         """
         with self._write() as session:
-            self._mark_started(session, [image.id for image in started])
+            self._mark_started(session, started)
             self._mark_final(session, records)
             self._count(session, request_id, started, records)
 
-    def _mark_started(self, session: Session, ids: Sequence[int]) -> None:
-        if not ids:
-            return
-        for column in (ProductImage.id, ProductImage.same_as_id):
-            session.execute(
-                update(ProductImage)
-                .where(column.in_(ids), ProductImage.status == ImageStatus.PENDING)
-                .values(status=ImageStatus.PROCESSING)
-            )
+    def _mark_started(self, session: Session, images: Sequence[ImageTask]) -> None:
+        shared = [image for image in images if image.slots > 1]
+        for column, some in ((ProductImage.id, images), (ProductImage.same_as_id, shared)):
+            if some:
+                session.connection().execute(
+                    update(ProductImage.__table__)  # type: ignore[arg-type]
+                    .where(column.in_([image.id for image in some]), ProductImage.status == ImageStatus.PENDING)
+                    .values(status=ImageStatus.PROCESSING)
+                )
 
     def _mark_final(self, session: Session, records: Sequence[ImageRecord]) -> None:
         shared = [record for record in records if record.image.slots > 1]

@@ -153,17 +153,12 @@ class StatusBody(BaseModel):
 
 def status_body(
     request: ProcessingRequest,
-    products: Sequence[Product] = (),
-    images: Sequence[ProductImage] = (),
+    products: Sequence[ProductBody] = (),
     deliveries: Sequence[WebhookDelivery] = (),
     paused: str | None = None,
 ) -> StatusBody:
-    """The status of a request. `products` are its first ones, `images` (at most MOST_IMAGES) theirs, in order.
-
-    `paused` says why nothing is worked just now, if so.
-    """
-    bodies = _product_bodies(products, images)
-    listed = sum(len(body.images) for body in bodies)
+    """The status of a request. `products` are its first ones. `paused` says why nothing is worked just now, if so."""
+    listed = sum(len(product.images) for product in products)
     return StatusBody(
         request_id=request.id,
         status=RequestStatus(request.status),
@@ -186,8 +181,8 @@ def status_body(
         started_at=timestamp(request.started_at),
         completed_at=timestamp(request.completed_at),
         updated_at=timestamp(request.updated_at) or "",
-        products=bodies,
-        products_truncated=len(bodies) < request.row_count or listed < request.total,
+        products=list(products),
+        products_truncated=len(products) < request.row_count or listed < request.total,
         webhook=_webhook(request, deliveries),
         links=links(request.base_url, request.id),
     )
@@ -332,7 +327,8 @@ def _webhook(request: ProcessingRequest, deliveries: Sequence[WebhookDelivery]) 
     )
 
 
-def _product_bodies(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductBody]:
+def product_bodies(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductBody]:
+    """Products as they are told. `images` (at most MOST_IMAGES) are theirs, in the order of rows and positions."""
     by_product: dict[int, list[ProductImage]] = {}
     for image in images:
         by_product.setdefault(image.product_id, []).append(image)

@@ -9,7 +9,6 @@ import fcntl
 import itertools
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,19 +23,21 @@ PUBLIC_PATH = "/processed_images/"
 class NewFile:
     """A file that is being written. It appears under its name only when `keep` is called."""
 
-    def __init__(self, file: BinaryIO, folder: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file = file
-        self._folder = folder
+        self.kept = False
+        self._path = path
 
     def keep(self, name: str, *, durable: bool = False) -> None:
         """Give the file its name, at once and whole. `durable` waits until the disk has it."""
         self.file.flush()
         if durable:
             os.fsync(self.file.fileno())
-        os.fchmod(self.file.fileno(), 0o644)  # a temporary file starts as 0600; a web server may read these
-        os.replace(self.file.name, self._folder / name)
+        os.fchmod(self.file.fileno(), 0o644)  # whatever the umask is: a web server may read these
+        os.replace(self._path, self._path.with_name(name))
+        self.kept = True
         if durable:
-            _sync_folder(self._folder)
+            _sync_folder(self._path.parent)
 
 
 class Storage:
@@ -46,12 +47,16 @@ class Storage:
         self.images = images.resolve()
         self._uploads = uploads.resolve()
         self._token = uuid.uuid4().hex  # tells this process's half-written files from those of one before it
+        self._numbers = itertools.count()
         self.images.mkdir(parents=True, exist_ok=True)
         self._uploads.mkdir(parents=True, exist_ok=True)
 
     def keep_upload(self, request_id: str, data: bytes) -> None:
         """Keep an uploaded catalogue as it came. On the disk when this returns."""
         with self._new_file(self._uploads) as new:
+            # Every process takes uploads: the lock says that the writer lives, for exactly as long as it does. Images
+            # need none, for only the process that works writes them.
+            fcntl.lockf(new.file, fcntl.LOCK_EX)
             new.file.write(data)
             new.keep(self.upload_path(request_id).name, durable=True)
 
@@ -66,9 +71,7 @@ class Storage:
     @contextlib.contextmanager
     def new_image(self, request_id: str) -> Iterator[NewFile]:
         """A new file in the request's public folder; removed again unless it is kept."""
-        folder = self.images / request_id
-        folder.mkdir(exist_ok=True)
-        with self._new_file(folder) as new:
+        with self._new_file(self.images / request_id) as new:
             yield new
 
     def write_output(self, request_id: str, write: Callable[[BinaryIO], None]) -> None:
@@ -127,18 +130,28 @@ class Storage:
 
     @contextlib.contextmanager
     def _new_file(self, folder: Path) -> Iterator[NewFile]:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=self._token, suffix=TEMPORARY, delete=False) as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)  # says that the writer lives, for exactly as long as it does
+        # Not `tempfile`: its names cost as much time as all the rest, and ours are unique by themselves.
+        path = folder / f"{self._token}-{next(self._numbers)}{TEMPORARY}"
+        with _opened(path) as file:
+            new = NewFile(file, path)
             try:
-                yield NewFile(file, folder)  # type: ignore[arg-type]
+                yield new
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(file.name)
+                if not new.kept:
+                    path.unlink(missing_ok=True)
 
 
 def image_name(row: int, position: int, extension: str) -> str:
     """The file name of an image: its place in the catalogue, such as `12-3.jpg` for row 12, third URL."""
     return f"{row}-{position}{extension}"
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("x+b")
+    except FileNotFoundError:
+        path.parent.mkdir(exist_ok=True)
+        return path.open("x+b")
 
 
 def _is_locked(path: Path) -> bool:
