@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run demo test check format lock clean
+.PHONY: run demo bench test check format lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.done
@@ -10,6 +10,10 @@ run: .venv/run.done
 
 demo: .venv/run.done
 	$(BIN)/python bench/demo.py
+
+# `make bench BENCH="--only bars --quick"`: some sections only, a quick look.
+bench: .venv/run.done
+	$(BIN)/python bench/run.py $(BENCH)
 
 test: check node_modules/.done
 	$(BIN)/pytest

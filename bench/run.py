@@ -1,0 +1,107 @@
+"""`make bench`: measures everything, prints the tables, keeps the figures in bench/results.json.
+
+    .venv/bin/python bench/run.py [--only SECTION …] [--quick] [--rounds N] [--results FILE]
+
+Everything runs on this machine, on loopback. A bar that is missed is said and is no failure; a run that did not do its
+job is one: its section is left as it was, and the exit code is 1. A quick look replaces no measurement.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import bars
+import growth
+import origin
+import report
+import results
+import rival
+import stages
+import start
+from catalogue import CACHE
+from environment import program
+from plan import Figures, Plan
+from processes import BrokenRun, end_in_order, run, use_memory
+from tables import tables
+
+ROUNDS = 5
+QUICK: Final = CACHE.parent / "quick.json"
+SECTIONS: Final[dict[str, tuple[str, Callable[[Plan], Figures]]]] = {
+    "bars": ("Throughput beside the codec bound", bars.measure),
+    "matrix": ("Sizes and formats", growth.sizes),
+    "scale": ("Number of images", growth.numbers),
+    "latency": ("Distance of the image host", growth.distances),
+    "stages": ("Where the CPU time goes", stages.measure),
+    "start": ("How soon it is there", start.measure),
+    "rival": ("The whole job beside img2dataset", rival.measure),
+}
+
+
+def main() -> int:
+    """Measure the sections that were asked for; 1 when one of them broke."""
+    given = _arguments()
+    end_in_order()
+    use_memory()
+    plan = Plan(given.rounds or (1 if given.quick else ROUNDS), given.quick)
+    path = given.results or (QUICK if given.quick else results.RESULTS)
+    missed: list[str] = []
+    broken: list[str] = []
+    _tell_if_busy()
+    for section in given.only:
+        try:
+            missed += _measure(section, plan, path)
+        except BrokenRun as error:
+            broken.append(section)
+            print(f"BROKEN: {error}", file=sys.stderr)
+    if path.resolve() == results.RESULTS:
+        _draw()
+    print(f"\nNot met: {', '.join(missed)}." if missed else "\nEvery bar that was measured is met.")
+    if broken:
+        print(f"Broken, and kept as they were: {', '.join(broken)}.", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _measure(section: str, plan: Plan, path: Path) -> list[str]:
+    """Measure, print and keep one section; gives the names of the bars that it missed."""
+    title, measure = SECTIONS[section]
+    print(f"\n{title} ({section})", flush=True)
+    kept = results.keep(section, measure(plan), quick=plan.quick, origin=origin.kind(), path=path)
+    if path.resolve() == results.RESULTS:
+        report.write()
+    missed = []
+    for _, table in tables(section, kept["figures"]):
+        print(f"\n{table.as_text()}", flush=True)
+        missed += table.missed
+    return missed
+
+
+def _tell_if_busy() -> None:
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"This machine is busy with something else (load {load:.1f}): the figures will be poor.")
+
+
+def _draw() -> None:
+    """Bring the graphs in docs/performance up to date."""
+    try:
+        run([program("python"), "bench/draw.py", str(results.RESULTS), str(report.GRAPHS)], seconds=120)
+    except BrokenRun as error:
+        print(f"The graphs are as they were: {error}", file=sys.stderr)
+
+
+def _arguments() -> Any:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the images, one round, kept elsewhere")
+    parser.add_argument("--rounds", type=int, help=f"alternating runs of each case; {ROUNDS} without it")
+    parser.add_argument("--results", type=Path, help="another file for the figures than bench/results.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""One measured run of the product: a real gunicorn in folders of its own, one catalogue, everything removed again.
+
+python bench/server_run.py SIZE FORMAT IMAGES [--per-row N] [--latency SECONDS] [--set NAME=VALUE …]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import requests
+from catalogue import CACHE, EXTENSIONS, SIZES, catalogue, pictures, urls
+from origin import free_port, origin
+from processes import FOLDER_PREFIX, ROOT, BrokenRun, cpu_seconds, end_in_order, peak_bytes, product_environment
+
+START_SECONDS = 30
+PAGE_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is uploaded, to a product with which settings (names without the prefix).
+
+    `poll_seconds`: how often the status is asked for meanwhile. `per_row`: URLs in each row of the catalogue.
+    """
+
+    size: str
+    format: str = "jpeg"
+    images: int = 1_000
+    per_row: int = 5
+    settings: dict[str, str] = field(default_factory=dict)
+    poll_seconds: float = 0.5
+    seconds: float = 1_800
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it. Times in milliseconds unless their name says otherwise; memory in bytes.
+
+    The images per second count from the beginning of the upload to the moment recorded as `completed_at`. The memory is
+    that of the largest process, which is the one that works.
+    """
+
+    images_per_second: float
+    cpu_ms: float
+    peak_bytes: int
+    accepted_seconds: float
+    status_p50: float
+    status_p99: float
+    status_samples: int
+    page_p50: float
+    page_p99: float
+
+
+def measure(job: Job, host: str) -> Measured:
+    """Do a job whose pictures are at the origin `host`, by a fresh product. Raises BrokenRun unless all succeed."""
+    with _product(job.settings) as (base, session):
+        _await_end(base, _upload(base, catalogue(urls(host, "64", "jpeg", 1))), 60, 0.05)
+        csv = catalogue(urls(host, job.size, job.format, job.images), job.per_row)
+        used, began, clock = cpu_seconds(session), time.time(), time.perf_counter()
+        request_id = _upload(base, csv)
+        accepted = time.perf_counter() - clock
+        status, samples = _await_end(base, request_id, job.seconds, job.poll_seconds)
+        used, peak = cpu_seconds(session) - used, peak_bytes(session)
+        if status["counts"]["succeeded"] != job.images:
+            raise BrokenRun(f"Not every image was compressed: {status['message']} {status['counts']}")
+        pages = _page_times(base, request_id)
+    return Measured(
+        images_per_second=job.images / (_timestamp(status["completed_at"]) - began),
+        cpu_ms=1000 * used / job.images,
+        peak_bytes=peak,
+        accepted_seconds=accepted,
+        status_p50=_percentile(samples, 0.5),
+        status_p99=_percentile(samples, 0.99),
+        status_samples=len(samples),
+        page_p50=_percentile(pages, 0.5),
+        page_p99=_percentile(pages, 0.99),
+    )
+
+
+@contextmanager
+def _product(settings: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """A running product: its base URL and the number of its session."""
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
+        port = free_port()
+        environment = product_environment(Path(folder), settings) | {"HOST": "127.0.0.1", "PORT": str(port)}
+        with (Path(folder) / "server.log").open("w+") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "--log-level", "warning"],
+                cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            try:
+                _await_answer(f"http://127.0.0.1:{port}", process, Path(log.name))
+                yield f"http://127.0.0.1:{port}", process.pid
+            finally:
+                _end(process)
+
+
+def _end(process: "subprocess.Popen[Any]") -> None:
+    process.terminate()
+    try:
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _await_answer(base: str, process: "subprocess.Popen[Any]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{base}/readyz", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.05)
+    raise BrokenRun(f"The server did not start:\n{log.read_text()[-2_000:]}")
+
+
+def _upload(base: str, csv: bytes) -> str:
+    answer = requests.post(f"{base}/upload", files={"file": ("catalogue.csv", csv, "text/csv")}, timeout=120)
+    if answer.status_code != 202:
+        raise BrokenRun(f"The upload was answered with {answer.status_code}: {answer.text[:500]}")
+    return str(answer.json()["request_id"])
+
+
+def _await_end(base: str, request_id: str, seconds: float, every: float) -> tuple[Any, list[float]]:
+    """The last status, and how long each answer took. Without an ETag: every answer is a whole one."""
+    samples: list[float] = []
+    deadline = time.monotonic() + seconds
+    with requests.Session() as session:
+        while time.monotonic() < deadline:
+            took, answer = _timed(lambda: session.get(f"{base}/status/{request_id}", timeout=60))
+            samples.append(took)
+            status = answer.json()
+            if status["done"]:
+                return status, samples
+            time.sleep(every)
+    raise BrokenRun(f"The request was not done after {seconds:.0f} s: {status['counts']}")
+
+
+def _page_times(base: str, request_id: str) -> list[float]:
+    with requests.Session() as session:
+        session.headers["Accept"] = "text/html"
+        samples = []
+        for _ in range(PAGE_SAMPLES):
+            took, answer = _timed(lambda: session.get(f"{base}/requests/{request_id}", timeout=60))
+            answer.raise_for_status()
+            samples.append(took)
+    return samples
+
+
+def _timed(ask: Callable[[], requests.Response]) -> tuple[float, requests.Response]:
+    started = time.perf_counter()
+    answer = ask()
+    return 1000 * (time.perf_counter() - started), answer
+
+
+def _timestamp(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _percentile(samples: list[float], share: float) -> float:
+    """The nearest-rank percentile; of fewer than 100 samples the 99th is the largest."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def main() -> int:
+    """Measure once, and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("size", choices=SIZES)
+    parser.add_argument("format", choices=EXTENSIONS)
+    parser.add_argument("images", type=int)
+    parser.add_argument("--per-row", type=int, default=5, help="URLs in each row of the catalogue")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer of the image host")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, without their prefix")
+    given = parser.parse_args()
+    end_in_order()
+    settings = dict(one.split("=", 1) for one in given.set)
+    for size, format in ((given.size, given.format), ("64", "jpeg")):
+        pictures(size, format)
+    with origin(CACHE, given.latency) as host:
+        measured = measure(Job(given.size, given.format, given.images, given.per_row, settings), host)
+    print(json.dumps(asdict(measured), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

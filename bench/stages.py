@@ -1,0 +1,29 @@
+"""CPU milliseconds per image by stage, for the cases that differ most."""
+
+import tempfile
+
+from catalogue import CACHE, pictures
+from origin import origin
+from plan import Figures, Plan
+from processes import FOLDER_PREFIX, answer_of
+
+# Size, format, images.
+CASES = (
+    ("200", "jpeg", 3_000), ("800", "jpeg", 1_500), ("4000x3000", "jpeg", 100),
+    ("800", "webp", 300), ("800", "png", 100),
+)  # fmt: skip
+DATABASE_BAR = "800 jpeg"  # the case for which the record has a bar
+
+
+def measure(plan: Plan) -> Figures:
+    """Each case in a process of its own."""
+    figures: Figures = {}
+    for size, format, number in CASES:
+        images = plan.images(number)
+        for needed in ((size, format), ("64", "jpeg")):
+            pictures(*needed)
+        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder, origin(CACHE) as host:
+            run = answer_of("stage_run.py", size, format, images, host, folder, seconds=900)
+        figures[f"{size} {format}"] = {"size": size, "format": format, "images": images, **run}
+        print(f"  {size} {format}: {run['cpu_ms']:.2f} ms", flush=True)
+    return figures
