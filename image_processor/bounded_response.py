@@ -7,6 +7,7 @@ from typing import Any
 
 from image_processor.errors import TooLarge, Truncated
 
+_BUFFER_BYTES = 65_536
 _MAX_HEADER_BYTES = 65_536
 _MAX_HEADER_LINES = 100
 _MAX_CHUNK_LINE = 4_096
@@ -47,6 +48,13 @@ class BoundedResponse(http.client.HTTPResponse):
 
     fp: Any
     chunk_left: int | None
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        # http.client's buffer holds 8 KB: three reads for a picture of 100 KB. Between two reads others take the
+        # interpreter, and it has to be waited for.
+        self.fp.close()
+        self.fp = sock.makefile("rb", _BUFFER_BYTES)
 
     def begin(self) -> None:
         body = self.fp

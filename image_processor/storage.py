@@ -23,17 +23,19 @@ PUBLIC_PATH = "/processed_images/"
 class NewFile:
     """A file that is being written. It appears under its name only when `keep` is called."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, readable: bool) -> None:
         self.file = file
         self.kept = False
         self._path = path
+        self._readable = readable
 
     def keep(self, name: str, *, durable: bool = False) -> None:
         """Give the file its name, at once and whole. `durable` waits until the disk has it."""
         self.file.flush()
         if durable:
             os.fsync(self.file.fileno())
-        os.fchmod(self.file.fileno(), 0o644)  # whatever the umask is: a web server may read these
+        if not self._readable:
+            os.fchmod(self.file.fileno(), 0o644)  # a web server may read these
         os.replace(self._path, self._path.with_name(name))
         self.kept = True
         if durable:
@@ -48,6 +50,7 @@ class Storage:
         self._uploads = uploads.resolve()
         self._token = uuid.uuid4().hex  # tells this process's half-written files from those of one before it
         self._numbers = itertools.count()
+        self._readable = _umask() & 0o044 == 0
         self.images.mkdir(parents=True, exist_ok=True)
         self._uploads.mkdir(parents=True, exist_ok=True)
 
@@ -133,7 +136,7 @@ class Storage:
         # Not `tempfile`: its names cost as much time as all the rest, and ours are unique by themselves.
         path = folder / f"{self._token}-{next(self._numbers)}{TEMPORARY}"
         with _opened(path) as file:
-            new = NewFile(file, path)
+            new = NewFile(file, path, self._readable)
             try:
                 yield new
             finally:
@@ -144,6 +147,13 @@ class Storage:
 def image_name(row: int, position: int, extension: str) -> str:
     """The file name of an image: its place in the catalogue, such as `12-3.jpg` for row 12, third URL."""
     return f"{row}-{position}{extension}"
+
+
+def _umask() -> int:
+    """What the process takes away from the rights of new files. It cannot be asked for without setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _opened(path: Path) -> BinaryIO:
