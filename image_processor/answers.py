@@ -57,12 +57,17 @@ class FirstProducts:
             known, bodies = self._kept.get(request.id, (None, []))
         if known != stamp:
             bodies = self._read(request.id)
-            with self._lock:
-                self._kept[request.id] = stamp, bodies
-                self._kept.move_to_end(request.id)
-                while len(self._kept) > MOST_KEPT:
-                    self._kept.popitem(last=False)
+            # Not those that are still to be inserted, nor rows with a thousand URLs each.
+            if 0 < sum(len(body.input_image_urls) for body in bodies) <= 2 * MOST_IMAGES:
+                self._keep(request.id, stamp, bodies)
         return bodies
+
+    def _keep(self, request_id: str, stamp: object, bodies: list[ProductBody]) -> None:
+        with self._lock:
+            self._kept[request_id] = stamp, bodies
+            self._kept.move_to_end(request_id)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
 
     def _read(self, request_id: str) -> list[ProductBody]:
         products = self._repository.products(request_id, limit=MOST_PRODUCTS)

@@ -60,6 +60,7 @@ class Deadline:
         # No duplicate, which costs two system calls for each picture. Should its owner close it in the very moment in
         # which it is cut, the cut may hit the next socket of that number: its exchange fails and is tried again.
         with self._lock:
+            self._drop()  # a hop before this one may have dialled
             self._kept = sock
         self.check()
 
@@ -106,8 +107,8 @@ class Watchdog:
         """Cut what the yielded deadline holds when the block takes longer than `seconds`."""
         deadline = Deadline(time.monotonic() + seconds)
         with self._changed:
-            self._watched.add(deadline)
             self._see_to(deadline)
+            self._watched.add(deadline)
         try:
             yield deadline
         finally:
@@ -125,8 +126,9 @@ class Watchdog:
     def _see_to(self, deadline: Deadline) -> None:
         if self._thread is None:
             self._wakes_at = deadline.at
-            self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+            thread.start()  # where it cannot, nothing begins that nobody would cut
+            self._thread = thread
         elif deadline.at < self._wakes_at:
             self._changed.notify()
 

@@ -17,7 +17,7 @@ from functools import partial
 from image_processor.alone import AloneCompressor
 from image_processor.compressor import CompressedPicture, CompressOptions, Compressor
 from image_processor.downloader import Downloader, retry_delay
-from image_processor.errors import ImageError, InternalError, StoreUnavailable
+from image_processor.errors import ImageCancelled, ImageError, InternalError, StoreUnavailable
 from image_processor.image_window import ImageWindow, Turn
 from image_processor.memory_budget import Backlog
 from image_processor.metrics import Metrics
@@ -114,6 +114,7 @@ class ImageWork:
         self._in_hand: dict[int, ImageTask] = {}
         self._records: list[ImageRecord] = []
         self._begun = 0
+        self._left = False
         self._told = WORKING
         self._recorded_at = self._checked_at = self._busy_at = time.monotonic()
 
@@ -123,12 +124,15 @@ class ImageWork:
         Raises Stopped when the process ends first, OSError or StoreUnavailable when nothing can be written just now.
         """
         with self._workshop.share:
-            while (self._in_flight or not self._window.empty) and not self._is_cancelled():
-                self._begin_turns()
-                self._handle_events()
-                self._record_if_due()
-                self._tell_if_waiting()
-            self._let_go()
+            try:
+                while (self._in_flight or not self._window.empty) and not self._is_cancelled():
+                    self._begin_turns()
+                    self._handle_events()
+                    self._record_if_due()
+                    self._tell_if_waiting()
+                self._let_go()
+            finally:
+                self._left = True  # what is still being downloaded goes no further: its request may be deleted by then
             self._record()
 
     # ---- in the request thread: decide ----------------------------------------------------------------------------
@@ -213,8 +217,8 @@ class ImageWork:
 
     def _downloaded(self, turn: Turn, done: Future[bytes]) -> None:
         """In the download thread, when it is done: the bytes go on to be compressed."""
-        if done.cancelled():
-            return  # at a stop
+        if self._left or done.cancelled():
+            return
         if error := done.exception():
             self._events.put(partial(self._retry_or_fail, turn, error))
             return
@@ -224,6 +228,7 @@ class ImageWork:
             pool = self._workshop.alone_pool if turn.image.suspect else self._workshop.compress_pool
             compress = pool.submit(self._compress, turn.image, source)
         except RuntimeError as error:  # the pool takes nothing more, or can start no thread
+            self._workshop.backlog.remove(len(source))
             self._events.put(partial(self._retry_or_fail, turn, error))
         else:
             compress.add_done_callback(partial(self._compressed, turn, len(source)))
@@ -240,6 +245,8 @@ class ImageWork:
 
     def _compress(self, image: ImageTask, source: bytes) -> StoredImage:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
+        if self._left:
+            raise ImageCancelled
         compressor = self._workshop.alone if image.suspect else self._workshop.compressor
         with self._workshop.storage.new_image(self._request.id) as new, self._workshop.in_hand.hold(image.id):
             with self._workshop.metrics.timed("compress"):

@@ -53,6 +53,8 @@ def open_picture(data: bytes, kind: Kind) -> ImageFile.ImageFile:
         # An animation of opaque pieces on a clear canvas need not declare alpha; Pillow then paints the canvas black.
         data = data[:20] + bytes((data[20] | 0x10,)) + data[21:]
     image = Image.open(io.BytesIO(data), formats=(kind,))
-    # All at once: in blocks of 64 KB they would be copied, and the decoder would wait for the interpreter each time.
-    image.decodermaxblock = max(image.decodermaxblock, len(data))
+    if kind == "JPEG":
+        # All at once: blocks of 64 KB would be copied, and the decoder would wait for the interpreter after each.
+        # Only here, for Pillow reads that much for each strip of a TIFF, which may have a million of them.
+        image.decodermaxblock = max(image.decodermaxblock, len(data))
     return image

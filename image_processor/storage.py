@@ -50,7 +50,7 @@ class Storage:
         self._uploads = uploads.resolve()
         self._token = uuid.uuid4().hex  # tells this process's half-written files from those of one before it
         self._numbers = itertools.count()
-        self._readable = _umask() & 0o044 == 0
+        self._readable = 0o666 & ~_umask() == 0o644
         self.images.mkdir(parents=True, exist_ok=True)
         self._uploads.mkdir(parents=True, exist_ok=True)
 
