@@ -80,7 +80,7 @@ def _share_arenas() -> None:
     """Keep glibc from giving each of some 200 threads a heap of its own: freed memory would be kept once in each."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_ARENA_MAX, 4)  # one for each of the threads that allocate most: three compress on two CPUs
 
 
 def _end(work: Any, end_serving: Any, number: int, frame: Any) -> None:

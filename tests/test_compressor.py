@@ -31,6 +31,7 @@ from image_processor.compressor import CompressOptions, Compressor
 from image_processor.errors import StoreUnavailable, TooManyPixels
 from image_processor.gif_blocks import MOST_FRAMES, map_gif
 from image_processor.memory_budget import MemoryBudget
+from image_processor.plugins import open_picture
 
 PHOTO = photo()
 SAMPLES = Path(__file__).parent.parent / "static" / "samples"
@@ -658,3 +659,12 @@ def test_the_file_is_written_through_its_descriptor() -> None:
     with tempfile.TemporaryFile() as file:
         report = Compressor().compress(encoded(PHOTO, "JPEG", quality=95), file, CompressOptions())
         assert os.fstat(file.fileno()).st_size == report.bytes_out
+
+
+def test_a_jpeg_is_read_in_one_go_and_a_tiff_is_not() -> None:
+    # Pillow reads as much for each strip of a TIFF: a file of 20 MB would be copied a million times.
+    picture = Image.effect_noise((400, 400), 80)
+    files = {kind: encoded(picture, kind) for kind in ("JPEG", "TIFF")}
+    blocks = {kind: open_picture(data, kind).decodermaxblock for kind, data in files.items()}  # type: ignore[arg-type]
+    assert min(map(len, files.values())) > 65_536
+    assert blocks == {"JPEG": len(files["JPEG"]), "TIFF": 65_536}

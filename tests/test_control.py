@@ -62,6 +62,24 @@ def test_cancel_keeps_what_is_done_and_says_so(server: NewServer, host: ImageHos
     assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 2, "a new run has a new webhook id"
 
 
+def test_what_hangs_when_a_request_is_cancelled_does_not_come_back_after_it_is_deleted(
+    server: NewServer, host: ImageHost
+) -> None:
+    running = server(**ALLOW)
+    running.start()
+    request_id = running.upload(catalogue(hosted(host, 3, delay=4.0)))["request_id"]
+    wait_for(lambda: sum(host.hits.values()) == 3)
+    assert requests.post(api(running, request_id, "/cancel"), timeout=10).status_code == 202
+    running.wait_until_done(request_id, 10)
+    assert requests.delete(api(running, request_id), timeout=10).status_code == 204
+
+    metrics = f"{running.url}/metrics"
+    wait_for(lambda: 'step_seconds_count{step="download"} 3.0' in requests.get(metrics, timeout=10).text)
+    small = running.upload(catalogue(hosted(host, 1)))["request_id"]
+    assert running.wait_until_done(small)["counts"]["succeeded"] == 1, "what was left has had its turn by now"
+    assert not (running.images / request_id).exists()
+
+
 def test_retry_works_only_what_failed_and_renews_output_csv(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 5)
     missing = [host.pages.pop("/1.jpg"), host.pages.pop("/3.jpg")]

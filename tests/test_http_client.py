@@ -495,6 +495,19 @@ def test_the_deadline_cuts_a_kept_connection_too(origin: HostileOrigin, new_clie
     assert [hit.connection for hit in origin.hits] == [1, 1]
 
 
+def test_the_deadline_cuts_a_kept_connection_that_a_redirect_led_to(
+    origin: HostileOrigin, new_client: NewClient
+) -> None:
+    with HostileOrigin() as other, ThreadPoolExecutor(1) as pool:
+        other.routes |= {"/fast": answer(), "/silent": silent}
+        origin.routes["/a"] = redirect(other.url("/silent"))
+        client = new_client(holes=f"{origin.address},{other.address}", total_timeout=0.6)
+        client.get(other.url("/fast"))
+        failed = pool.submit(failure, client, origin.url("/a"))
+        assert isinstance(failed.result(timeout=5), FetchTimeout)
+        assert [hit.connection for hit in other.hits] == [1, 1]
+
+
 def test_a_timeout_tells_a_slow_server_from_a_dead_one(origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes |= {"/slow": dripping(OK + b"\r\n", b"x" * 1000), "/dead": silent}
     client = new_client(origin, total_timeout=0.3)

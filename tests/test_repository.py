@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from image_processor.answers import FirstProducts
 from image_processor.database import Database, now, prepare_engine
 from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt
 from image_processor.models import DeliveryState as State
@@ -61,6 +62,24 @@ def with_images(repository: Repository, *urls: str) -> list[ImageTask]:
 
 def done(image: ImageTask) -> ImageRecord:
     return ImageRecord(image, ImageStatus.COMPLETED, 1, output_url=f"u{image.id}", bytes_in=10, bytes_out=4)
+
+
+def test_the_first_products_are_told_as_they_are_recorded(repository: Repository) -> None:
+    repository.create_request(request(2))
+    first = FirstProducts(repository)
+    found = repository.get_request(ID)
+    assert found is not None
+    assert first.of(found) == []
+
+    images = [NewImage(place, url, url, "host") for place, url in enumerate("ab", start=1)]
+    repository.insert_products(ID, [NewProduct(1, "1", "SKU", ["a", "b"], images)])
+    pending = first.of(found)
+    assert [image.status for product in pending for image in product.images] == ["Pending", "Pending"]
+    assert first.of(found) is pending, "nothing has changed: nothing is read"
+
+    repository.claim(ID)
+    repository.record_images(ID, [], [done(repository.pending_images(ID, 0, 10)[0])])
+    assert [image.status for product in first.of(found) for image in product.images] == ["Completed", "Pending"]
 
 
 def counts(repository: Repository) -> tuple[int, ...]:
