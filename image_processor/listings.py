@@ -1,10 +1,11 @@
 """Long lists in pages, and sums over them: requests, the images of a request, what failed, how large things were."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from image_processor.database import Database
@@ -148,22 +149,22 @@ class Listings:
 
     def sizes(self, request_id: str) -> list[SizeClass]:
         """How the sizes of the compressed images are distributed, before and after."""
-        before = self._size_counts(request_id, ProductImage.bytes_in)
-        after = self._size_counts(request_id, ProductImage.bytes_out)
-        return [
-            SizeClass(below, before.get(number, 0), after.get(number, 0))
-            for number, below in enumerate((*SIZE_CLASSES, None))
-        ]
-
-    def _size_counts(self, request_id: str, column: "InstrumentedAttribute[int | None]") -> dict[int, int]:
-        number = case(*((column < below, place) for place, below in enumerate(SIZE_CLASSES)), else_=len(SIZE_CLASSES))
+        both = (_size_class(ProductImage.bytes_in), _size_class(ProductImage.bytes_out))
         counts = (
-            select(number, func.count())
+            select(*both, func.count())
             .where(ProductImage.request_id == request_id, ProductImage.status == ImageStatus.COMPLETED)
-            .group_by(number)
+            .group_by(*both)
         )
+        before, after = Counter[int](), Counter[int]()
         with self._read() as session:
-            return {place: count for place, count in session.execute(counts)}
+            for place_before, place_after, count in session.execute(counts):
+                before[place_before] += count
+                after[place_after] += count
+        return [SizeClass(below, before[place], after[place]) for place, below in enumerate((*SIZE_CLASSES, None))]
+
+
+def _size_class(column: "InstrumentedAttribute[int | None]") -> "ColumnElement[int]":
+    return case(*((column < below, place) for place, below in enumerate(SIZE_CLASSES)), else_=len(SIZE_CLASSES))
 
 
 def _chosen(
