@@ -208,6 +208,7 @@ class ProductImage(Base):
         UniqueConstraint("product_id", "position"),
         Index(None, "request_id", "status", "id"),
         Index(None, "request_id", "url_key", "id"),
+        Index(None, "request_id", "id"),
         Index(None, "same_as_id"),
     )
 
