@@ -66,7 +66,7 @@ class RequestsQuery(BaseModel):
     cursor: Annotated[str | SkipJsonSchema[None], Blank] = Field(
         None, description="From `next_cursor` of the page before."
     )
-    status: Annotated[RequestStatus | SkipJsonSchema[None], Blank] = None
+    status: RequestStatus | SkipJsonSchema[None] = None
 
 
 class ImagesQuery(BaseModel):
@@ -74,10 +74,8 @@ class ImagesQuery(BaseModel):
 
     limit: int = Field(100, ge=1, le=500)
     cursor: int = Field(0, ge=0, le=2**63 - 1, description="From `next_cursor` of the page before.")
-    status: Annotated[ImageStatus | SkipJsonSchema[None], Blank] = None
-    kept: Annotated[bool | SkipJsonSchema[None], Blank] = Field(
-        None, description="Only images whose original was kept (or was not)."
-    )
+    status: ImageStatus | SkipJsonSchema[None] = None
+    kept: bool | SkipJsonSchema[None] = Field(None, description="Only images whose original was kept (or was not).")
     q: Annotated[Annotated[str, Field(max_length=200)] | SkipJsonSchema[None], Blank] = Field(
         None, description="Words to find in serial number, product name or URL."
     )
