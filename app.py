@@ -58,6 +58,7 @@ from image_processor.pipeline import Pipeline
 from image_processor.politeness import HostLimits
 from image_processor.product_csv import CSVLimits
 from image_processor.repository import Repository
+from image_processor.right_of_way import RightOfWay
 from image_processor.signatures import media_type
 from image_processor.storage import Storage
 from image_processor.suspects import InHand
@@ -261,6 +262,7 @@ def _build(app: Flask, settings: Settings) -> None:
     answers = Answers(repository, listings, outbox, storage, health, csv_limits)
     app.extensions.update(
         worker=worker,
+        right_of_way=workshop.right_of_way,
         storage=storage,
         health=health,
         metrics=metrics,
@@ -318,6 +320,7 @@ def _workshop(settings: Settings, storage: Storage, client: GuardedClient, metri
         stop=threading.Event(),
         share=FairShare(settings.download_threads + DOWNLOADED),
         backlog=Backlog(MAX_BACKLOG_BYTES),
+        right_of_way=RightOfWay(),
         metrics=metrics,
     )
 

@@ -83,6 +83,16 @@ def _share_arenas() -> None:
         mallopt(_M_ARENA_MAX, 4)  # one for each of the threads that allocate most: three compress on two CPUs
 
 
+def pre_request(worker: Any, req: Any) -> None:
+    """A call was read: until it is answered and sent, it comes before the work."""
+    worker.wsgi.extensions["right_of_way"].begin()
+
+
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """The answer is sent, or failed."""
+    worker.wsgi.extensions["right_of_way"].end()
+
+
 def _end(work: Any, end_serving: Any, number: int, frame: Any) -> None:
     work.stop()
     end_serving(number, frame)

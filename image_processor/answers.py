@@ -6,7 +6,6 @@ import re
 import tempfile
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +16,7 @@ from image_processor import webhook
 from image_processor.database import now
 from image_processor.downloader import Downloader
 from image_processor.errors import ImageError, InvalidOption, NotFound, NotReady, SourceGone
+from image_processor.first_products import FirstProducts
 from image_processor.health import Health
 from image_processor.listings import ImageFilter, Listings, SizeClass
 from image_processor.models import ProcessingRequest, Product, ProductImage, ReceivedCallback, WebhookAttempt
@@ -24,56 +24,10 @@ from image_processor.models import WebhookDelivery as Delivery
 from image_processor.outbox import Outbox
 from image_processor.product_csv import CSVLimits, read_products, write_errors
 from image_processor.repository import Repository
-from image_processor.status import (
-    MOST_IMAGES,
-    MOST_PRODUCTS,
-    ProductBody,
-    StatusBody,
-    etag,
-    product_bodies,
-    status_body,
-)
+from image_processor.status import StatusBody, etag, status_body
 from image_processor.storage import Storage
 
 MOST_SIZES_KEPT = 256
-MOST_KEPT = 16  # requests whose first products are kept at hand, about 1 MB each
-
-
-class FirstProducts:
-    """The first products of a request as they are told, made anew only when something of them has changed.
-
-    Whoever watches a request of 100,000 images asks again and again. To read and shape the first 500 took 10 ms of the
-    interpreter each time, for which the work on the others had to wait.
-    """
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self._kept: OrderedDict[str, tuple[object, list[ProductBody]]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, request: ProcessingRequest) -> list[ProductBody]:
-        """The bodies of at most MOST_PRODUCTS products with at most MOST_IMAGES images."""
-        # Asked before the products are read: should they change in between, the next question finds another stamp.
-        stamp = (request.status, request.run, self._repository.image_states(request.id, MOST_PRODUCTS))
-        with self._lock:
-            known, bodies = self._kept.get(request.id, (None, []))
-        if known != stamp:
-            bodies = self._read(request.id)
-            # Not those that are still to be inserted, nor rows with a thousand URLs each.
-            if 0 < sum(len(body.input_image_urls) for body in bodies) <= 2 * MOST_IMAGES:
-                self._keep(request.id, stamp, bodies)
-        return bodies
-
-    def _keep(self, request_id: str, stamp: object, bodies: list[ProductBody]) -> None:
-        with self._lock:
-            self._kept[request_id] = stamp, bodies
-            self._kept.move_to_end(request_id)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-
-    def _read(self, request_id: str) -> list[ProductBody]:
-        products = self._repository.products(request_id, limit=MOST_PRODUCTS)
-        return product_bodies(products, self._repository.images_of([one.id for one in products], limit=MOST_IMAGES))
 
 
 class Answers:
@@ -108,14 +62,17 @@ class Answers:
     def status(self, request_id: str) -> StatusBody:
         """Everything about a request, with its first products. Raises NotFound."""
         request = self.request(request_id)
-        return self._status(request, self._outbox.deliveries(request.id), self._health.reason)
+        return self._status(request, self._deliveries(request), self._health.reason)
 
     def status_unless_known(self, request_id: str, known: Container[str]) -> tuple[str, StatusBody | None]:
         """The ETag of the status, and the status, unless its ETag is among those that are known. Raises NotFound."""
         request = self.request(request_id)
-        deliveries, paused = self._outbox.deliveries(request.id), self._health.reason
+        deliveries, paused = self._deliveries(request), self._health.reason
         tag = etag(request, deliveries, paused)
         return tag, None if tag in known else self._status(request, deliveries, paused)
+
+    def _deliveries(self, request: ProcessingRequest) -> Sequence[Delivery]:
+        return self._outbox.deliveries(request.id) if request.webhook_url else ()
 
     def _status(self, request: ProcessingRequest, deliveries: Sequence[Delivery], paused: str | None) -> StatusBody:
         return status_body(request, self._first_products.of(request), deliveries, paused)

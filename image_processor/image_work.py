@@ -24,6 +24,7 @@ from image_processor.metrics import Metrics
 from image_processor.models import WORKING, ImageStatus, ProcessingRequest
 from image_processor.politeness import HostLimits
 from image_processor.repository import ImageRecord, ImageTask, Repository
+from image_processor.right_of_way import RightOfWay
 from image_processor.status import waiting_message
 from image_processor.storage import Storage, image_name
 from image_processor.suspects import InHand
@@ -97,6 +98,7 @@ class Workshop:
     stop: threading.Event
     share: FairShare
     backlog: Backlog
+    right_of_way: RightOfWay
     metrics: Metrics
 
 
@@ -204,6 +206,7 @@ class ImageWork:
         """In a download thread: the bytes behind the image's URL, within all limits."""
         failed: ImageError | None = InternalError()
         self._workshop.backlog.wait_for_room(self._workshop.stop)
+        self._workshop.right_of_way.give_way()
         try:
             with self._workshop.metrics.timed("download"):
                 body = self._workshop.downloader.download(image.url, own_base_url=self._request.base_url)
@@ -247,6 +250,7 @@ class ImageWork:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
         if self._left:
             raise ImageCancelled
+        self._workshop.right_of_way.give_way()
         compressor = self._workshop.alone if image.suspect else self._workshop.compressor
         with self._workshop.storage.new_image(self._request.id) as new, self._workshop.in_hand.hold(image.id):
             with self._workshop.metrics.timed("compress"):
@@ -299,6 +303,7 @@ class ImageWork:
             self._record()
 
     def _record(self) -> None:
+        self._workshop.right_of_way.give_way()
         with self._workshop.metrics.timed("record"):
             self._repository.record_images(self._request.id, list(self._in_hand.values()), self._records)
         self._workshop.metrics.count_images(self._records)

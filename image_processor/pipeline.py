@@ -24,7 +24,7 @@ from image_processor.urls import direct_link, host_of
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_CHUNK = 1_000  # inserted in one transaction
+ROWS_PER_CHUNK = 250  # inserted in one transaction; between two of them those who ask have their turn
 ROWS_PER_PAGE = 250  # read at once when results are gathered
 
 
@@ -73,6 +73,7 @@ class Pipeline:
         """Put the rows into the database, chunk by chunk, those that are not there yet."""
         rows = catalogue.rows(start_after=self._repository.last_row(request.id))
         while chunk := list(itertools.islice(rows, ROWS_PER_CHUNK)):
+            self._workshop.right_of_way.give_way()
             self._repository.insert_products(request.id, [_new_product(row) for row in chunk])
         self._repository.link_same_urls(request.id)
 
@@ -112,6 +113,7 @@ class Pipeline:
     def _results(self, request_id: str) -> Iterator[tuple[Sequence[Product], list[ImageResult]]]:
         row = 0
         while products := self._repository.products(request_id, after_row=row, limit=ROWS_PER_PAGE):
+            self._workshop.right_of_way.give_way()
             yield products, self._repository.results_of([product.id for product in products])
             row = products[-1].row
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
-from image_processor.answers import FirstProducts
 from image_processor.database import Database, now, prepare_engine
+from image_processor.first_products import FirstProducts
 from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt
 from image_processor.models import DeliveryState as State
 from image_processor.outbox import Outbox, new_delivery
@@ -80,6 +80,13 @@ def test_the_first_products_are_told_as_they_are_recorded(repository: Repository
     repository.claim(ID)
     repository.record_images(ID, [], [done(repository.pending_images(ID, 0, 10)[0])])
     assert [image.status for product in first.of(found) for image in product.images] == ["Completed", "Pending"]
+
+    repository.record_images(ID, [], [done(repository.pending_images(ID, 0, 10)[0])])
+    final = first.of(found)
+    assert [image.status for product in final for image in product.images] == ["Completed", "Completed"]
+    assert first.of(found) is final
+    found.run += 1
+    assert first.of(found) is not final, "a retry begins a run of its own"
 
 
 def counts(repository: Repository) -> tuple[int, ...]:
