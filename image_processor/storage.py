@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY = ".tmp"
+THUMBNAILS = "thumbnails"
 OUTPUT_NAME = "output.csv"
 PUBLIC_PATH = "/processed_images/"
 
@@ -56,10 +57,7 @@ class Storage:
 
     def keep_upload(self, request_id: str, data: bytes) -> None:
         """Keep an uploaded catalogue as it came. On the disk when this returns."""
-        with self._new_file(self._uploads) as new:
-            # Every process takes uploads: the lock says that the writer lives, for exactly as long as it does. Images
-            # need none, for only the process that works writes them.
-            fcntl.lockf(new.file, fcntl.LOCK_EX)
+        with self._locked_file(self._uploads) as new:
             new.file.write(data)
             new.keep(self.upload_path(request_id).name, durable=True)
 
@@ -75,6 +73,12 @@ class Storage:
     def new_image(self, request_id: str) -> Iterator[NewFile]:
         """A new file in the request's public folder; removed again unless it is kept."""
         with self._new_file(self.images / request_id) as new:
+            yield new
+
+    @contextlib.contextmanager
+    def new_thumbnail(self, request_id: str) -> Iterator[NewFile]:
+        """A new file in the folder of the request's thumbnails, which whichever process is asked makes."""
+        with self._locked_file(self.images / request_id / THUMBNAILS) as new:
             yield new
 
     def write_output(self, request_id: str, write: Callable[[BinaryIO], None]) -> None:
@@ -107,8 +111,8 @@ class Storage:
         for folder in (self._uploads, self.images):
             for leftover in folder.rglob(f"*{TEMPORARY}"):
                 # Our own must not even be opened: closing any descriptor of a file drops all our locks on it.
-                if not leftover.name.startswith(self._token) and not _is_locked(leftover):
-                    leftover.unlink(missing_ok=True)
+                if not leftover.name.startswith(self._token):
+                    _remove_unless_locked(leftover)
 
     def request_ids_with_files(self) -> Iterator[list[str]]:
         """The ids that folders and uploads are named after, in batches; uploads of the last hour are left out.
@@ -143,6 +147,21 @@ class Storage:
                 if not new.kept:
                     path.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def _locked_file(self, folder: Path) -> Iterator[NewFile]:
+        """A new file whose lock tells every process that its writer lives, for exactly as long as it does.
+
+        Images need none, for only the process that works writes them, and clears away.
+        """
+        with self._new_file(folder) as new:
+            fcntl.lockf(new.file, fcntl.LOCK_EX)
+            if os.fstat(new.file.fileno()).st_nlink:
+                yield new
+                return
+        # Another process cleared it away in the moment before it was locked.
+        with self._locked_file(folder) as new:
+            yield new
+
 
 def image_name(row: int, position: int, extension: str) -> str:
     """The file name of an image: its place in the catalogue, such as `12-3.jpg` for row 12, third URL."""
@@ -164,15 +183,11 @@ def _opened(path: Path) -> BinaryIO:
         return path.open("x+b")
 
 
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False
+def _remove_unless_locked(path: Path) -> None:
+    with contextlib.suppress(BlockingIOError, FileNotFoundError), path.open("r+b") as file:
+        # Held until it is gone: its writer may be about to lock it, and looks afterwards whether it is still there.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
 
 
 def _is_request_id(name: str) -> bool:

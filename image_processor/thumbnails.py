@@ -1,19 +1,16 @@
 """Small pictures of the results for the pages: made once, on first demand, and never more than 10 kB."""
 
 import contextlib
-import os
 import re
-import tempfile
 import threading
 import uuid
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from image_processor.compressor import CompressOptions, Compressor
 from image_processor.errors import ImageError, NotFound
-from image_processor.storage import TEMPORARY, Storage
+from image_processor.storage import THUMBNAILS, Storage
 
-FOLDER: Final = "thumbnails"
 MOST_BYTES: Final = 10_000
 # From good to small, until one fits. JPEG comes last because it is always a still: an animation of many frames fits in
 # no other format. 64 pixels of noise at quality 5 are about 1 kB.
@@ -56,35 +53,28 @@ class Thumbnails:
     def _made_before(self, picture: Path) -> Path | None:
         """The thumbnail, unless the picture was worked again after it."""
         for extension in (".webp", ".jpg"):
-            thumbnail = picture.parent / FOLDER / f"{picture.name}{extension}"
+            thumbnail = picture.parent / THUMBNAILS / f"{picture.name}{extension}"
             with contextlib.suppress(FileNotFoundError):
                 if thumbnail.stat().st_mtime >= picture.stat().st_mtime:
                     return thumbnail
         return None
 
     def _make(self, picture: Path) -> Path:
-        folder = picture.parent / FOLDER
         try:
             source = picture.read_bytes()
-            folder.mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, suffix=TEMPORARY, delete=False) as file:
-                try:
-                    thumbnail = folder / (picture.name + self._write(source, file))
-                    os.fchmod(file.fileno(), 0o644)
-                    os.replace(file.name, thumbnail)
-                finally:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(file.name)
+            with self._storage.new_thumbnail(picture.parent.name) as new:
+                name = picture.name + self._write(source, new.file)
+                new.keep(name)
         except (FileNotFoundError, ImageError) as error:  # deleted meanwhile, or nothing that can be shown
             raise NotFound(f"There is no picture {picture.name!r} any more.") from error
-        return thumbnail
+        return picture.parent / THUMBNAILS / name
 
-    def _write(self, source: bytes, file: "tempfile._TemporaryFileWrapper[bytes]") -> str:
+    def _write(self, source: bytes, file: BinaryIO) -> str:
         """Write the first attempt that fits into `file`; give its extension."""
         for extension, options in ATTEMPTS:
             file.seek(0)
             file.truncate()
-            made = self._compressor.compress(source, file.file, options)  # type: ignore[arg-type]
+            made = self._compressor.compress(source, file, options)
             file.flush()
             if made.bytes_out <= MOST_BYTES:
                 return extension

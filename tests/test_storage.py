@@ -1,10 +1,14 @@
 """Files are whole or absent, and named by place."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from image_processor.storage import Storage, image_name
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -65,6 +69,40 @@ def test_half_written_files_of_a_killed_process_go(storage: Storage, tmp_path: P
         new.keep("1-1.jpg")
 
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["1-1.jpg", "r1.csv"]
+
+
+CLEARING_AWAY = """
+import sys
+from pathlib import Path
+from image_processor.storage import Storage
+
+storage = Storage(Path(sys.argv[1]), Path(sys.argv[2]))
+print("ready", flush=True)
+while True:
+    storage.remove_temporary()
+"""
+
+
+def test_a_process_that_takes_over_clears_nothing_away_that_another_one_writes(
+    storage: Storage, tmp_path: Path
+) -> None:
+    folders = [str(storage.images), str(tmp_path / "uploads")]
+    (storage.images / "r1").mkdir()
+    other = subprocess.Popen([sys.executable, "-c", CLEARING_AWAY, *folders], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"ready\n"
+        for number in range(5_000):
+            with storage.new_thumbnail("r1") as new:
+                new.keep(f"{number % 10}.webp")
+        for number in range(200):
+            storage.keep_upload(f"u{number}", b"catalogue")
+    finally:
+        other.kill()
+        other.communicate(timeout=10)
+
+    assert len(list((storage.images / "r1" / "thumbnails").iterdir())) == 10
+    assert len(list((tmp_path / "uploads").iterdir())) == 200
 
 
 def test_names_come_from_the_place_in_the_catalogue() -> None:

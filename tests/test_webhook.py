@@ -134,7 +134,7 @@ def test_a_body_that_is_no_text_is_refused() -> None:
 @pytest.mark.parametrize(
     ("secret", "good"),
     [
-        (new_secret(), True),
+        pytest.param(new_secret(), True, id="a new one"),
         ("whsec_", False),
         ("whsec_MTIz", False),
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", False),
