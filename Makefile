@@ -16,7 +16,7 @@ bench: .venv/run.done
 	$(BIN)/python bench/run.py $(BENCH)
 
 # What watches the clock or fills the machine has it for itself; the rest runs two at a time.
-ALONE := $(addprefix tests/test_,browser.py clock.py compressor_memory.py crashes.py slow_clients.py)
+ALONE := $(addprefix tests/test_,backlog.py browser.py clock.py compressor.py compressor_memory.py crashes.py http_client.py slow_clients.py)
 
 test: check node_modules/.done
 	$(BIN)/pytest -n 2 --dist worksteal $(addprefix --ignore=,$(ALONE))

@@ -15,11 +15,11 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    error: str
+    type: str = Field(description="Address that names the kind of problem.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="The HTTP status, again.")
+    detail: str = Field(description="What is wrong here and what to do.")
+    error: str = Field(description="The same as `detail`.")
 
 
 # ---- what comes in -------------------------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Whether the server can do its work; `reason` says why not."""
 
-    ready: bool
+    ready: bool = Field(description="All is well.")
     store: bool = Field(description="Folders and database can be written.")
     worker: bool = Field(description="Some process of the installation works the requests.")
-    reason: str | None
+    reason: str | None = Field(description="Why not, in a sentence; null when all is well.")
 
 
 class RequestSummary(StatusBody):
@@ -143,13 +143,13 @@ class RequestsPage(BaseModel):
     """One page of requests, newest first."""
 
     requests: list[RequestSummary]
-    next_cursor: str | None
+    next_cursor: str | None = Field(description="Asks for the next page; null on the last.")
 
 
 class ListedImage(ImageBody):
     """An image with the product it belongs to."""
 
-    row: int
+    row: int = Field(description="Number of the row in the catalogue, from 1, the header not counted.")
     serial_number: str
     product_name: str
 
@@ -158,32 +158,32 @@ class ImagesPage(BaseModel):
     """One page of images, in the order of the catalogue."""
 
     images: list[ListedImage]
-    next_cursor: int | None
+    next_cursor: int | None = Field(description="Asks for the next page; null on the last.")
 
 
 class SizeBucket(BaseModel):
     """How many images were this large."""
 
-    label: str
+    label: str = Field(description="The class in words.")
     below: int | None = Field(description="Upper bound in bytes; null for the last class.")
-    before: int
-    after: int
+    before: int = Field(description="Images whose source was this large.")
+    after: int = Field(description="Images whose result is this large.")
 
 
 class Sizes(BaseModel):
     """How the sizes of the compressed images are distributed, before and after."""
 
-    buckets: list[SizeBucket]
+    buckets: list[SizeBucket] = Field(description="Classes of size, small ones first.")
 
 
 class Attempt(BaseModel):
     """One try to deliver."""
 
-    attempted_at: str
-    duration_ms: int
-    status_code: int | None
+    attempted_at: str = Field(description="When it was sent.")
+    duration_ms: int = Field(description="Milliseconds until it was answered or given up.")
+    status_code: int | None = Field(description="What the receiver answered; null when nothing did.")
     answer: str | None = Field(description="The first bytes of the answer.")
-    error: str | None
+    error: str | None = Field(description="What went wrong on the way, in a sentence.")
 
 
 class DeliveryBody(BaseModel):
@@ -192,12 +192,12 @@ class DeliveryBody(BaseModel):
     id: str
     url: str
     state: DeliveryState
-    attempts: int
-    last_status_code: int | None
-    due_at: str | None
+    attempts: int = Field(description="How often it was sent.")
+    last_status_code: int | None = Field(description="What the receiver answered last; null when nothing did.")
+    due_at: str | None = Field(description="When it is sent next; null when it is not.")
     created_at: str
-    body: dict[str, Any]
-    log: list[Attempt]
+    body: dict[str, Any] = Field(description="What is sent.")
+    log: list[Attempt] = Field(description="Every attempt, oldest first.")
 
 
 class Deliveries(BaseModel):
@@ -209,10 +209,10 @@ class Deliveries(BaseModel):
 class Callback(BaseModel):
     """A callback that came in with a good signature."""
 
-    id: str
-    received_at: str
-    sent_at: str
-    body: dict[str, Any]
+    id: str = Field(description="Its `webhook-id`.")
+    received_at: str = Field(description="When it came in.")
+    sent_at: str = Field(description="Its `webhook-timestamp`.")
+    body: dict[str, Any] = Field(description="What was sent.")
 
 
 class Callbacks(BaseModel):
@@ -224,11 +224,11 @@ class Callbacks(BaseModel):
 class Preview(BaseModel):
     """What a dry run understood."""
 
-    valid: bool
-    row_count: int
-    image_count: int
-    hosts: dict[str, int]
-    preview: list[dict[str, Any]]
-    warnings: list[str]
-    error_count: int
-    errors: list[dict[str, Any]]
+    valid: bool = Field(description="The catalogue can be uploaded as it is.")
+    row_count: int = Field(description="Products in the catalogue.")
+    image_count: int = Field(description="Image URLs in the catalogue.")
+    hosts: dict[str, int] = Field(description="Image URLs by host.")
+    preview: list[dict[str, Any]] = Field(description="The first rows, as they were understood.")
+    warnings: list[str] = Field(description="What was repaired, in sentences.")
+    error_count: int = Field(description="All problems, listed or not.")
+    errors: list[dict[str, Any]] = Field(description="The first problems: line, column, value, reason, hint.")

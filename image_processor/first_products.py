@@ -47,7 +47,7 @@ class FirstProducts:
             return kept.bodies
         bodies = self._read(request.id)
         whole = len(bodies) == min(request.row_count, MOST_PRODUCTS)
-        final = whole and not any(status in UNFINISHED for status, _, _ in states)
+        final = whole and not any(image.status in UNFINISHED for body in bodies for image in body.images)
         # Not those that are still to be inserted, nor rows with a thousand URLs each.
         if 0 < sum(len(body.input_image_urls) for body in bodies) <= 2 * MOST_IMAGES:
             self._keep(request.id, _Kept(run, states, bodies, final))

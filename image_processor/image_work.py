@@ -250,7 +250,6 @@ class ImageWork:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
         if self._left:
             raise ImageCancelled
-        self._workshop.right_of_way.give_way()
         compressor = self._workshop.alone if image.suspect else self._workshop.compressor
         with self._workshop.storage.new_image(self._request.id) as new, self._workshop.in_hand.hold(image.id):
             with self._workshop.metrics.timed("compress"):

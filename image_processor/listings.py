@@ -88,6 +88,8 @@ class Listings:
         row = 0
         while products := self._failed_products(request_id, row):
             for product, images in products:
+                if not images and product.error is None:  # somebody asked to retry them in this very moment
+                    continue
                 reasons = dict.fromkeys(filter(None, (product.error, *(image.error_detail for image in images))))
                 yield product.row, [image.input_url for image in images], " ".join(reasons)
             row = products[-1][0].row

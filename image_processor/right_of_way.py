@@ -14,30 +14,33 @@ SECONDS: Final = 0.02
 class RightOfWay:
     """Knows whether somebody is being answered. Thread-safe.
 
-    The right lasts for the first `seconds` of an answer: a client that drips its upload must not hold the work up.
+    An answer has the right for its first `seconds`: a client that drips its upload must not hold the work up.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
-        self._answering = 0
-        self._until = 0.0
+        self._ends: dict[int, float] = {}  # of the right of each thread that is answering
         self._changed = threading.Condition()
 
     def begin(self) -> None:
-        """Somebody is being answered from now on."""
+        """Somebody is being answered by this thread from now on."""
         with self._changed:
-            self._answering += 1
-            self._until = time.monotonic() + self._seconds
+            self._ends[threading.get_ident()] = time.monotonic() + self._seconds
 
     def end(self) -> None:
-        """The answer that began has ended."""
+        """This thread has answered."""
         with self._changed:
-            self._answering -= 1
-            if not self._answering:
+            self._ends.pop(threading.get_ident(), None)
+            if self._seconds_left() <= 0:
                 self._changed.notify_all()
 
     def give_way(self) -> None:
-        """Return when nobody is being answered, or when the newest answer of this moment has lost its right."""
+        """Return when nobody has the right of way, and in any case when those have lost it who have it now."""
+        if not self._ends:
+            return
         with self._changed:
-            if self._answering:
-                self._changed.wait(self._until - time.monotonic())
+            if (seconds := self._seconds_left()) > 0:
+                self._changed.wait(seconds)
+
+    def _seconds_left(self) -> float:
+        return max(self._ends.values(), default=0.0) - time.monotonic()

@@ -29,12 +29,12 @@ MOST_IMAGES = 500
 class Counts(BaseModel):
     """Images of the request by state. `total` is the sum of the others."""
 
-    total: int
-    pending: int
-    processing: int
-    succeeded: int
-    failed: int
-    cancelled: int
+    total: int = Field(description="All images of the catalogue: the sum of the others.")
+    pending: int = Field(description="Not begun yet.")
+    processing: int = Field(description="Being downloaded or compressed now.")
+    succeeded: int = Field(description="Compressed, or kept where nothing could be saved.")
+    failed: int = Field(description="Given up; each says why.")
+    cancelled: int = Field(description="Not worked, because the request was cancelled.")
 
 
 class Progress(BaseModel):
@@ -48,55 +48,59 @@ class Progress(BaseModel):
 class Bytes(BaseModel):
     """Bytes downloaded and bytes delivered, over the compressed images."""
 
-    input: int
-    output: int
-    saved_percent: float | None
+    input: int = Field(description="Bytes that were downloaded.")
+    output: int = Field(description="Bytes of the results.")
+    saved_percent: float | None = Field(description="By how much the results are smaller; null before the first image.")
 
 
 class Options(BaseModel):
     """The options the request is worked with."""
 
-    quality: int
-    max_dimension: int
-    format: str
-    on_invalid: str
+    quality: int = Field(description="Quality of the encoder, 1 to 95.")
+    max_dimension: int = Field(description="Longest side of a result in pixels; 0 for no limit.")
+    format: str = Field(description="Format of the results; `keep` keeps each image's own.")
+    on_invalid: str = Field(description="What was asked for bad rows: `reject` or `skip`.")
 
 
 class ImageErrorBody(BaseModel):
     """Why an image has no result."""
 
-    code: str
-    detail: str
-    http_status: int | None
-    attempts: int
+    code: str = Field(description="The kind of failure, for programs.")
+    detail: str = Field(description="What is wrong and what to do, for people.")
+    http_status: int | None = Field(description="What the image host answered, if it answered.")
+    attempts: int = Field(description="How often the download was tried.")
 
 
 class ImageBody(BaseModel):
     """One image URL of a product and what became of it."""
 
-    id: int
-    position: int
-    input_url: str
-    output_url: str | None
+    id: int = Field(description="Names the image in the addresses of this request.")
+    position: int = Field(description="Place in the row's list of URLs, from 1.")
+    input_url: str = Field(description="As it stands in the catalogue.")
+    output_url: str | None = Field(description="Where the result is hosted; null while there is none.")
     status: ImageStatus
-    kept_original: bool
-    note: str | None
-    bytes_in: int | None
-    bytes_out: int | None
-    width: int | None
-    height: int | None
-    error: ImageErrorBody | None
+    kept_original: bool = Field(
+        description="The picture is delivered as it came, because compressing would not have made it smaller."
+    )
+    note: str | None = Field(
+        description="What a person should know of the result, such as that only one frame was kept."
+    )
+    bytes_in: int | None = Field(description="Bytes of the source.")
+    bytes_out: int | None = Field(description="Bytes of the result.")
+    width: int | None = Field(description="Pixels of the result, upright.")
+    height: int | None = Field(description="Pixels of the result, upright.")
+    error: ImageErrorBody | None = Field(description="Why there is no result; null unless it failed.")
 
 
 class ProductBody(BaseModel):
     """One row of the catalogue. The lists of URLs have an entry per entry of the row; null where there is no result."""
 
-    row: int
+    row: int = Field(description="Number of the row in the catalogue, from 1, the header not counted.")
     serial_number: str
     product_name: str
     status: ProductStatus
-    input_image_urls: list[str]
-    output_image_urls: list[str | None]
+    input_image_urls: list[str] = Field(description="The entries of the cell, in their order.")
+    output_image_urls: list[str | None] = Field(description="The results, entry by entry; null where there is none.")
     error: str | None = Field(description="Why a row was not worked at all.")
     images: list[ImageBody]
 
@@ -105,9 +109,9 @@ class WebhookBody(BaseModel):
     """The newest webhook delivery of the request."""
 
     url: str
-    state: str
-    attempts: int
-    last_status_code: int | None
+    state: str = Field(description="`pending`, `delivered` or `failed`.")
+    attempts: int = Field(description="How often it was sent.")
+    last_status_code: int | None = Field(description="What the receiver answered last; null when nothing did.")
 
 
 class Links(BaseModel):
@@ -131,23 +135,23 @@ class StatusBody(BaseModel):
 
     request_id: str
     status: RequestStatus
-    done: bool
-    outcome: Outcome | None
-    message: str
-    row_count: int
-    filename: str
-    warnings: list[str]
+    done: bool = Field(description="Nothing more is worked, unless somebody retries.")
+    outcome: Outcome | None = Field(description="How it ended; null until it is done.")
+    message: str = Field(description="Where it stands, in a sentence for people.")
+    row_count: int = Field(description="Products in the catalogue.")
+    filename: str = Field(description="Name of the uploaded file.")
+    warnings: list[str] = Field(description="What was repaired or skipped in the catalogue, in sentences.")
     counts: Counts
     progress: Progress
     bytes: Bytes
     options: Options
-    created_at: str
-    started_at: str | None
-    completed_at: str | None
-    updated_at: str
-    products: list[ProductBody]
+    created_at: str = Field(description="When the upload was accepted: ISO 8601, in UTC, like all times.")
+    started_at: str | None = Field(description="When the work began.")
+    completed_at: str | None = Field(description="When it was done.")
+    updated_at: str = Field(description="When anything of it changed last.")
+    products: list[ProductBody] = Field(description="The first products of the catalogue, in its order.")
     products_truncated: bool = Field(description="Whether there are more products or images than are listed here.")
-    webhook: WebhookBody | None
+    webhook: WebhookBody | None = Field(description="Null when no webhook was asked for.")
     links: Links
 
 

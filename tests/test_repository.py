@@ -89,6 +89,27 @@ def test_the_first_products_are_told_as_they_are_recorded(repository: Repository
     assert first.of(found) is not final, "a retry begins a run of its own"
 
 
+def test_first_products_that_came_while_they_were_asked_for_are_not_taken_for_final(database: Database) -> None:
+    class Loading(Repository):
+        """The rows come right after the states of none were read."""
+
+        def image_states(self, request_id: str, rows: int) -> list[tuple[str, int, int]]:
+            states = super().image_states(request_id, rows)
+            if not states:
+                self.insert_products(ID, [NewProduct(1, "1", "SKU", ["a"], [NewImage(1, "a", "a", "host")])])
+            return states
+
+    loading = Loading(database)
+    loading.create_request(request(1))
+    first = FirstProducts(loading)
+    found = loading.get_request(ID)
+    assert found is not None
+    assert [image.status for product in first.of(found) for image in product.images] == ["Pending"]
+
+    loading.record_images(ID, [], [done(loading.pending_images(ID, 0, 10)[0])])
+    assert [image.status for product in first.of(found) for image in product.images] == ["Completed"]
+
+
 def counts(repository: Repository) -> tuple[int, ...]:
     found = repository.get_request(ID)
     assert found is not None

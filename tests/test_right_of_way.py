@@ -6,6 +6,22 @@ import time
 from image_processor.right_of_way import RightOfWay
 
 
+def answering(right_of_way: RightOfWay, end: threading.Event) -> threading.Thread:
+    """An answer that has begun, in a thread of its own, and lasts until `end` is set."""
+    begun = threading.Event()
+
+    def answer() -> None:
+        right_of_way.begin()
+        begun.set()
+        end.wait(30)
+        right_of_way.end()
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    assert begun.wait(10)
+    return thread
+
+
 def waiting(right_of_way: RightOfWay) -> threading.Thread:
     """Work that wants to begin."""
     thread = threading.Thread(target=right_of_way.give_way, daemon=True)
@@ -15,14 +31,15 @@ def waiting(right_of_way: RightOfWay) -> threading.Thread:
 
 def test_work_waits_until_everybody_is_answered() -> None:
     right_of_way = RightOfWay(seconds=60)
-    right_of_way.begin()
-    right_of_way.begin()
+    ends = threading.Event(), threading.Event()
+    answers = [answering(right_of_way, end) for end in ends]
     work = waiting(right_of_way)
 
-    right_of_way.end()
+    ends[0].set()
+    answers[0].join(10)
     work.join(0.2)
     assert work.is_alive(), "one is still being answered"
-    right_of_way.end()
+    ends[1].set()
     work.join(10)
     assert not work.is_alive()
 
@@ -33,12 +50,16 @@ def test_work_waits_until_everybody_is_answered() -> None:
 
 def test_an_answer_without_end_holds_nobody_up() -> None:
     right_of_way = RightOfWay(seconds=0.05)
-    right_of_way.begin()
+    end = threading.Event()
+    dripping = answering(right_of_way, end)
 
-    first = waiting(right_of_way)
-    first.join(10)
-    assert not first.is_alive()
     began = time.monotonic()
+    right_of_way.give_way()
     for _ in range(1_000):
         right_of_way.give_way()
+        right_of_way.begin()
+        right_of_way.end()
+        right_of_way.give_way()
     assert time.monotonic() - began < 10, "its right is over; a thousand waits would have taken 50 s"
+    end.set()
+    dripping.join(10)
