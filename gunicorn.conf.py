@@ -11,6 +11,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 _M_ARENA_MAX = -8  # malloc.h
 _environment = {**dotenv_values(".env"), **os.environ}
@@ -25,10 +26,23 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class AnswersFirst(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threads, for whose answers the work waits a moment."""
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a call. The hooks `pre_request` and `post_request` leave its reading out, which waits as well."""
+        right_of_way = self.wsgi.extensions["right_of_way"]
+        right_of_way.begin()
+        try:
+            return super().handle(conn)
+        finally:
+            right_of_way.end()
+
+
 wsgi_app = "app:serve()"
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = 1
-worker_class = "gthread"
+worker_class = AnswersFirst
 threads = 128  # threads are cheap here: 48 clients that send a byte a second leave 80 for the others
 graceful_timeout = 8
 control_socket_disable = True  # it would lie in the home folder
@@ -81,16 +95,6 @@ def _share_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 4)  # one for each of the threads that allocate most: three compress on two CPUs
-
-
-def pre_request(worker: Any, req: Any) -> None:
-    """A call was read: until it is answered and sent, it comes before the work."""
-    worker.wsgi.extensions["right_of_way"].begin()
-
-
-def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """The answer is sent, or failed."""
-    worker.wsgi.extensions["right_of_way"].end()
 
 
 def _end(work: Any, end_serving: Any, number: int, frame: Any) -> None:
