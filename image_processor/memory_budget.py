@@ -9,7 +9,7 @@ from typing import Final
 _TRIM_BYTES: Final = 100_000_000
 
 
-def _trim() -> None:
+def trim() -> None:
     """Give freed memory back to the system, where the C library can: glibc kept 0.5 GB after some large pictures."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -43,7 +43,7 @@ class MemoryBudget:
             yield
         finally:
             if needed >= _TRIM_BYTES:
-                _trim()
+                trim()
             with self._changed:
                 self._used -= needed
                 self._changed.notify_all()

@@ -9,6 +9,7 @@ from image_processor import call_ids
 from image_processor.database import now
 from image_processor.errors import UploadGone
 from image_processor.image_work import ImageWork, Workshop
+from image_processor.memory_budget import trim
 from image_processor.models import Outcome, ProcessingRequest, Product, RequestStatus
 from image_processor.outbox import new_delivery
 from image_processor.product_csv import CSVLimits, ProductCSV, ProductRow, read_products, write_output
@@ -25,6 +26,7 @@ from image_processor.urls import direct_link, host_of
 log = logging.getLogger(__name__)
 
 ROWS_PER_CHUNK = 250  # inserted in one transaction; between two of them those who ask have their turn
+MANY_ROWS = 10_000
 ROWS_PER_PAGE = 250  # read at once when results are gathered
 
 
@@ -71,11 +73,13 @@ class Pipeline:
 
     def _load_products(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
         """Put the rows into the database, chunk by chunk, those that are not there yet."""
+        _give_memory_back(request)
         rows = catalogue.rows(start_after=self._repository.last_row(request.id))
         while chunk := list(itertools.islice(rows, ROWS_PER_CHUNK)):
             self._workshop.right_of_way.give_way()
             self._repository.insert_products(request.id, [_new_product(row) for row in chunk])
         self._repository.link_same_urls(request.id)
+        _give_memory_back(request)
 
     def _work_images(self, request: ProcessingRequest) -> None:
         """Work every image that is not final, and again those whose file is gone when we look for it."""
@@ -132,6 +136,12 @@ class Pipeline:
             delivery = new_delivery(request.id, request.webhook_url, json.dumps(webhook_payload(request)))
         self._repository.finish(request, delivery)
         log.info("request %s: %s. %s", request.id, status.value, message)
+
+
+def _give_memory_back(request: ProcessingRequest) -> None:
+    """What reading a large catalogue took: of 100,000 rows, glibc kept 20 MB."""
+    if request.row_count >= MANY_ROWS:
+        trim()
 
 
 def _new_product(row: ProductRow) -> NewProduct:
