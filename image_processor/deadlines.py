@@ -26,7 +26,6 @@ class Deadline:
     def __init__(self, at: float) -> None:
         self.at = at
         self.is_cut = False
-        # Set by whoever reads the answer, for the report: too slow is not the same as dead.
         self.answered = False
         self._stopped = False
         self._lock = threading.Lock()
@@ -43,6 +42,10 @@ class Deadline:
             raise FetchConnectionError(_STOPPED)
         if self.is_cut or self.remaining() == 0.0:
             raise FetchTimeout(answered=self.answered)
+
+    def note_answer(self) -> None:
+        """The server has begun to answer. For the report: too slow is not the same as dead."""
+        self.answered = True
 
     def hold(self, sock: socket.socket) -> None:
         """Make the new socket `sock` the one to cut. Raises like `check` when it is too late for that."""

@@ -12,15 +12,6 @@ from image_processor.name_lookup import Endpoint, NameLookup
 _MAX_DIALLED = 4
 
 
-class CalmSocket(socket.socket):
-    """A socket that does not trouble the system for a time-out it has already: urllib3 sets it twice an exchange."""
-
-    def settimeout(self, value: float | None, /) -> None:
-        """Set the time-out (seconds, None for none), if it is another."""
-        if value != self.gettimeout():
-            super().settimeout(value)
-
-
 class Dialler:
     """Connects to checked addresses only."""
 
@@ -70,7 +61,7 @@ class Dialler:
         raise failure
 
     def _connect_one(self, ip: IPAddress, port: int, seconds: float, deadline: Deadline) -> socket.socket:
-        sock = CalmSocket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        sock = socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         try:
             deadline.hold(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

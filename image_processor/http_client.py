@@ -1,9 +1,9 @@
-"""The one way out: HTTP to addresses that strangers wrote. The only module that knows requests and urllib3.
+"""The one way out: HTTP to addresses that strangers wrote. The only module that knows requests.
 
 Every connection goes to exactly the address that was checked, every redirect is checked like a first URL, and one
-deadline covers all of it. A `requests.Session` is left out on purpose: it would bring in the environment's proxies and
-`.netrc`, carry cookies from host to host, and read the whole body of a redirect. What remains of requests is its
-adapter, which keeps the connections.
+deadline covers all of it. What requests gives are the messages, `PreparedRequest` and `Response`, and the place where
+one's own way to send them goes: a transport adapter. Its `Session` is left out on purpose: it would bring in the
+environment's proxies and `.netrc`, carry cookies from host to host, and read the whole body of a redirect.
 """
 
 import contextlib
@@ -13,23 +13,19 @@ import logging
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import certifi
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from image_processor.addresses import AddressHoles
-from image_processor.bounded_response import BoundedResponse, declared_length
+from image_processor.bounded_response import BoundedResponse
+from image_processor.connections import Connections, Server
 from image_processor.content_coding import unpack
 from image_processor.deadlines import Deadline, Watchdog
 from image_processor.dialler import Dialler
@@ -44,15 +40,10 @@ from image_processor.errors import (
     Truncated,
 )
 from image_processor.name_lookup import NameLookup, Resolver, system_resolver
-from image_processor.urls import check_url, normalise
+from image_processor.urls import DEFAULT_PORTS, check_url, normalise
 
 log = logging.getLogger(__name__)
-# urllib3 warns of every odd header, with a traceback and with text that strangers chose.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
 
-# Hosts whose connections are kept: with 16 connections to each, still below the usual limit of 1,024 open files.
-_KEPT_HOSTS = 32
-_PIECE = 262_144
 _MAX_POST_ANSWER = 4_096
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Below /static/samples/: plain names only, so that no spelling of `..` or of a slash has to be understood.
@@ -61,7 +52,10 @@ _SAMPLE = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*[A-Za-z0-9_~-][A-Za-z
 # uploads chooses among them anyway, by the name under which he calls.
 _LOOPBACK_NAME = re.compile(r"\A(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
-_FOREIGN = (OSError, UnicodeError, urllib3.exceptions.HTTPError, http.client.HTTPException)
+# What may stand in a line that goes out: else a header could bring another one along.
+_LINE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+_FOREIGN = (OSError, UnicodeError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +102,7 @@ class GuardedClient:
         self._dialler = Dialler(self._lookup, holes, connect_timeout)
         self._watchdog = Watchdog()
         context = _tls_context(ca_bundle or certifi.where())
-        self._public = _Adapter(context, pool_size)
-        # Connections that were let through to this very server must never serve a URL that would not have been.
-        self._own = _Adapter(context, pool_size)
+        self._adapter = _Adapter(Connections(self._dialler, context, pool_size))
 
     def get(self, url: str, *, own_base_url: str | None = None) -> Answer:
         """Fetch `url`, following redirects, each checked like a first URL.
@@ -138,9 +130,9 @@ class GuardedClient:
         def exchange(deadline: Deadline) -> Answer:
             target = _wire_form(url)
             own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
-            response = self._send(_request("POST", target, self._headers | dict(headers), body), deadline, own)
-            with contextlib.closing(response.raw):
-                return Answer(response.status_code, response.headers, _beginning(response.raw), target)
+            request = _Request("POST", target, self._headers | dict(headers), body, deadline=deadline, own=own)
+            with contextlib.closing(self._adapter.send(request)) as response:
+                return Answer(response.status_code, response.headers, _beginning(response), target)
 
         return self._bounded(timeout, exchange)
 
@@ -152,8 +144,7 @@ class GuardedClient:
     def close(self) -> None:
         """Cut what is under way and close every kept connection."""
         self.cut()
-        self._public.close()
-        self._own.close()
+        self._adapter.close()
 
     def _bounded(self, seconds: float, work: Callable[[Deadline], Answer]) -> Answer:
         """Do `work` within `seconds` and turn whatever goes wrong in it into one ImageError."""
@@ -172,38 +163,16 @@ class GuardedClient:
         own = _is_own_sample(hop, own_base_url)
         headers = self._headers | {"Accept": "image/*,*/*;q=0.8"}
         for _ in range(self._max_redirects + 1):
-            response = self._send(_request("GET", hop, headers), deadline, own)
-            with contextlib.closing(response.raw):
+            request = _Request("GET", hop, headers, deadline=deadline, own=own)
+            with contextlib.closing(self._adapter.send(request)) as response:
                 target = _redirect_target(response)
                 if target is None:
                     return self._answer(response, hop, deadline)
-                _keep_connection_if_empty(response)
             hop, own = _next_hop(hop, target), False
         raise TooManyRedirects
 
-    def _send(self, request: requests.PreparedRequest, deadline: Deadline, own: bool) -> requests.Response:
-        """Send the request and return the answer, its body unread."""
-        try:
-            return self._send_once(request, deadline, own)
-        except _FOREIGN as error:
-            # A server may close a kept connection in the very moment it is used again (RFC 9112, section 9.3.1).
-            if request.method != "GET" or not _current.exchange.reused or not _is_hang_up(error):
-                raise
-        return self._send_once(request, deadline, own)
-
-    def _send_once(self, request: requests.PreparedRequest, deadline: Deadline, own: bool) -> requests.Response:
-        deadline.check()
-        _current.exchange = _Exchange(self._dialler, deadline, own, request.path_url)
-        # The deadline bounds it all. With time-outs, Python would ask for each read whether there is something to read:
-        # twice the system calls, and twice as often another thread takes the interpreter.
-        return (self._own if own else self._public).send(request, stream=True, timeout=None)
-
     def _answer(self, response: requests.Response, url: str, deadline: Deadline) -> Answer:
-        body = b""
-        if response.status_code == 200:
-            body = _whole_body(response, self._max_bytes, deadline)
-        else:
-            _keep_connection_if_empty(response)
+        body = _whole_body(response, self._max_bytes, deadline) if response.status_code == 200 else b""
         return Answer(response.status_code, response.headers, body, url)
 
 
@@ -211,8 +180,6 @@ class GuardedClient:
 
 
 def _wire_form(url: str) -> str:
-    if reason := check_url(url):
-        raise InvalidURL(reason)
     return normalise(url)
 
 
@@ -250,126 +217,109 @@ def _is_own_sample(url: str, own_base_url: str | None) -> bool:
     return folder is not None and url.startswith(folder) and _SAMPLE.fullmatch(url, len(folder)) is not None
 
 
-def _request(method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> requests.PreparedRequest:
-    # Filled in by hand: `prepare` would write the URL anew, and it is in its wire form already.
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = method, url, body
-    request.headers = CaseInsensitiveDict(headers)
-    if body is not None:  # without its length, the body would go out in chunks
-        request.headers["Content-Length"] = str(len(body))
-    return request
+class _Request(requests.PreparedRequest):
+    """What goes out to `url` (in its wire form), with what the guard must know: until when, and whether it may reach
+    this very server.
+
+    Filled in by hand: `prepare` would write the URL anew.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        deadline: Deadline,
+        own: bool,
+    ) -> None:
+        super().__init__()
+        self.method, self.url = method, url
+        self.body: bytes | None = body
+        self.headers = CaseInsensitiveDict(headers)
+        self.deadline = deadline
+        parts = urlsplit(url)
+        self.server = Server(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], own)
+        # The target as it stands in the URL: any rewriting spoils signed URLs.
+        target = url[len(f"{parts.scheme}://{parts.netloc}") :]
+        self.lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}"]
+
+    def wire(self) -> bytes:
+        """The bytes that go out. Raises ValueError for what cannot stand in a line."""
+        lines = self.lines + [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.body is not None:
+            lines.append(f"Content-Length: {len(self.body)}")
+        if not all(map(_LINE.fullmatch, lines)):
+            raise ValueError("A header holds a character that would end its line.")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + (self.body or b"")
 
 
-# Connections
+# Sending
 
 
-@dataclass(slots=True)
-class _Exchange:
-    """What a connection must know of the request it is used for."""
+class _Adapter(BaseAdapter):
+    """requests' way to send: over guarded connections that are kept."""
 
-    dialler: Dialler
-    deadline: Deadline
-    own: bool
-    target: str
-    dialled: bool = False
-    reused: bool = False
+    def __init__(self, connections: Connections) -> None:
+        super().__init__()
+        self._connections = connections
 
+    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+        """Send a `_Request` and return the answer, its body unread."""
+        sock = self._connections.take(request.server, request.deadline)
+        if sock is not None:
+            try:
+                return self._exchange(request, sock)
+            except _FOREIGN as error:
+                # A server may close a kept connection in the very moment it is used again (RFC 9112, section 9.3.1).
+                if request.method != "GET" or not _is_hang_up(error):
+                    raise
+        return self._exchange(request, self._connections.dial(request.server, request.deadline))
 
-class _Current(threading.local):
-    """Hands the exchange to urllib3's connections, whose signatures leave no room for it."""
+    def close(self) -> None:
+        """Close every kept connection."""
+        self._connections.close()
 
-    exchange: _Exchange
-
-
-_current = _Current()
-
-
-class _Response(BoundedResponse):
-    def note_sign_of_life(self) -> None:
-        _current.exchange.deadline.answered = True
-
-
-class _GuardedHTTPConnection(HTTPConnection):
-    """Dials through the guard, and lets the exchange's deadline cut the socket."""
-
-    response_class = _Response
-
-    def _new_conn(self) -> socket.socket:
-        # The ImageErrors that the dialler raises are no OSErrors: urllib3 neither wraps nor repeats them.
-        exchange = _current.exchange
-        exchange.dialled = True
-        port = int(self.port or self.default_port)
-        return exchange.dialler.dial(self._dns_host, port, exchange.deadline, own=exchange.own)
-
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        exchange = _current.exchange
-        if self.sock is not None and not exchange.dialled:
-            exchange.reused = True
-            exchange.deadline.hold_kept(self.sock)
-        # The target as it stands in the URL: urllib3's rewriting of %2f and [] spoils signed URLs.
-        super().request(method, exchange.target, *args, **kwargs)
-
-
-class _GuardedHTTPSConnection(_GuardedHTTPConnection, HTTPSConnection):
-    """The same, with TLS over it: the name that is checked stays the name of the URL."""
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedHTTPConnection
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedHTTPSConnection
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter over guarded connections, with one TLS context for all (making one costs 23 ms)."""
-
-    def __init__(self, context: ssl.SSLContext, pool_size: int) -> None:
-        self._context = context
-        super().__init__(pool_connections=_KEPT_HOSTS, pool_maxsize=pool_size)
-        # No retries here: urllib3's sleep in the thread for as long as a stranger's Retry-After says.
-        self.max_retries = urllib3.Retry(False, redirect=False)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **pool_kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        """The pool for a request: never a proxy's, and without TLS members in its key, for all share the context."""
-        url = urlsplit(request.url)
-        return self.poolmanager.connection_from_host(url.hostname, url.port, url.scheme)
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        """The path alone: there is no proxy that would want all of it."""
-        return str(request.path_url)
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the context verifies, and requests would load the whole bundle again for every connection."""
-
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """The answer without cookies, which nobody here keeps."""
+    def _exchange(self, request: _Request, sock: socket.socket) -> requests.Response:
+        done = functools.partial(self._give_back, request.server, sock)
+        answer = BoundedResponse(sock, request.method or "", request.deadline.note_answer, done)
+        try:
+            request.deadline.check()
+            sock.sendall(request.wire())
+            answer.begin()
+        except BaseException:
+            answer.close()
+            raise
         response = requests.Response()
-        response.status_code, response.raw = resp.status, resp
-        response.headers = resp.headers
+        response.status_code, response.raw = answer.status, answer
+        response.headers.update(answer.headers)
         return response
+
+    def _give_back(self, server: Server, sock: socket.socket, reusable: bool) -> None:
+        if reusable:
+            self._connections.keep(server, sock)
+        else:
+            sock.close()
 
 
 @functools.cache
 def _tls_context(ca_bundle: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_bundle)
+    context = ssl.create_default_context(cafile=ca_bundle)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 # Bodies
 
 
 def _whole_body(response: requests.Response, limit: int, deadline: Deadline) -> bytes:
-    length = declared_length(response.headers)
-    if length is not None and length > limit:
+    answer: Any = response.raw
+    if answer.length is not None and answer.length > limit:
         raise TooLarge
     try:
-        body = _read(response.raw, limit + 1 if length is None else length)
-    except (urllib3.exceptions.ProtocolError, urllib3.exceptions.SSLError) as error:
+        body: bytes = answer.read_body(limit + 1)
+    except (http.client.IncompleteRead, OSError) as error:
         raise Truncated from error
     deadline.check()
     if len(body) > limit:
@@ -379,31 +329,16 @@ def _whole_body(response: requests.Response, limit: int, deadline: Deadline) -> 
     return body
 
 
-def _read(raw: Any, at_most: int) -> bytes:
-    """Read to the end of the body, but no more than `at_most` bytes."""
-    body = BytesIO(raw.read(min(_PIECE, at_most) or 1, decode_content=False))
-    size = body.seek(0, 2)
-    while size < at_most and (piece := raw.read(min(_PIECE, at_most - size), decode_content=False)):
-        size += body.write(piece)
-    return body.getvalue()
-
-
-def _beginning(raw: Any) -> bytes:
+def _beginning(response: requests.Response) -> bytes:
     """The first bytes of an answer whose status is what counts: that they stop early, or drip, is no failure."""
     body = b""
     with contextlib.suppress(*_FOREIGN):
         while room := _MAX_POST_ANSWER - len(body):
-            piece = raw.read1(room, decode_content=False)
+            piece = response.raw.read1(room)
             if not piece:
                 break
             body += piece
     return body
-
-
-def _keep_connection_if_empty(response: requests.Response) -> None:
-    """Finish an answer without a body, so that its connection is kept. A body is not read: closing is cheaper."""
-    if response.raw.length_remaining == 0:
-        response.raw.read(1)
 
 
 # Errors
@@ -433,19 +368,19 @@ def _is_hang_up(error: BaseException) -> bool:
 
 
 def _translated(error: Exception) -> ImageError:
-    """The ImageError for what requests, urllib3, ssl or the system raised."""
+    """The ImageError for what http.client, ssl or the system raised."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             return _tls_failure(cause)
-        if isinstance(cause, (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)):
+        if isinstance(cause, TimeoutError):
             return FetchTimeout()
-        if isinstance(cause, (http.client.IncompleteRead, urllib3.exceptions.InvalidHeader)):
+        if isinstance(cause, http.client.IncompleteRead):
             return Truncated()
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionError):
             return FetchConnectionError(
                 "The server does not answer like a web server; check the address.", answered=True
             )
-        if isinstance(cause, (UnicodeError, http.client.InvalidURL, urllib3.exceptions.LocationValueError)):
+        if isinstance(cause, UnicodeError):
             return InvalidURL()
     return FetchConnectionError()
 

@@ -164,6 +164,93 @@ def test_a_fresh_connection_that_is_closed_unanswered_is_not_asked_again(
     assert len(origin.hits) == 1
 
 
+def test_what_a_server_says_unasked_is_not_taken_for_the_next_answer(
+    origin: HostileOrigin, new_client: NewClient
+) -> None:
+    spoken = threading.Event()
+
+    def speaks_on(visit: Visit) -> bool:
+        visit.send(OK + b"Content-Length: 2\r\n\r\nhi")
+        if visit.hit.connection == 1:
+            visit.ended.wait(0.1)
+            visit.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            spoken.set()
+        return True
+
+    origin.routes["/a.jpg"] = speaks_on
+    client = new_client(origin)
+    assert client.get(origin.url("/a.jpg")).body == b"hi"
+    assert spoken.wait(5)
+    assert client.get(origin.url("/a.jpg")).status == 200
+    assert [hit.connection for hit in origin.hits] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-LENGTH:7\r\nX-Other: a:b\r\n",
+        b"Content-Length:\t 7 \t\r\n",
+        b"Content-Length: 7\n",
+        b"no header at all\r\nContent-Length: 7\r\n",
+        b": nameless\r\n and folded\r\nContent-Length: 7\r\n",
+        b" folded before any\r\nContent-Length: 7\r\n",
+        b"X-Folded: one\r\n\ttwo\r\nContent-Length: 7\r\n",
+        b"X-Latin: \xe9\xff\r\nContent-Length: 7\r\n",
+        b"Content-Length: 7\r\nContent-Length: 7\r\n",
+        b"Content-Length : 99\r\nContent-Length: 7\r\n",
+    ],
+)
+def test_untidy_headers_are_read_as_they_are_meant(head: bytes, origin: HostileOrigin, new_client: NewClient) -> None:
+    def stays_open(visit: Visit) -> bool:
+        visit.send(OK + head + b"\r\npicture")
+        return True
+
+    origin.routes["/a.jpg"] = stays_open
+    client = new_client(origin)
+    assert [client.get(origin.url("/a.jpg")).body for _ in range(2)] == [b"picture"] * 2
+    assert [hit.connection for hit in origin.hits] == [1, 1]
+
+
+def test_a_folded_header_and_a_repeated_one_are_one_value_each(origin: HostileOrigin, new_client: NewClient) -> None:
+    origin.routes["/a.jpg"] = raw(OK + b"X-Fold: one\r\n  two\r\nVia: a\r\nVIA: b\r\nContent-Length: 0\r\n\r\n")
+    headers = new_client(origin).get(origin.url("/a.jpg")).headers
+    assert (headers["X-Fold"], headers["Via"]) == ("one two", "a, b")
+
+
+@pytest.mark.parametrize(
+    ("answered", "kept"),
+    [
+        (OK + b"Content-Length: 7\r\n\r\npicture", True),
+        (OK + b"Content-Length: 7\r\nConnection: close\r\n\r\npicture", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 7\r\n\r\npicture", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\npicture", True),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n7\r\npicture\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", True),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\npicture", False),
+    ],
+)
+def test_a_connection_is_kept_when_its_answer_was_read_to_the_end(
+    answered: bytes, kept: bool, origin: HostileOrigin, new_client: NewClient
+) -> None:
+    def stays_open(visit: Visit) -> bool:
+        visit.send(answered)
+        return True
+
+    origin.routes["/a.jpg"] = stays_open
+    client = new_client(origin)
+    for _ in range(2):
+        client.get(origin.url("/a.jpg"))
+    assert [hit.connection for hit in origin.hits] == [1, 1 if kept else 2]
+
+
+def test_a_header_that_would_bring_another_along_does_not_go_out(origin: HostileOrigin, new_client: NewClient) -> None:
+    for value in ("a\r\nX-Other: b", "a\nb", "a\0"):
+        with pytest.raises(ValueError, match="end its line"):
+            new_client(origin).post(origin.url("/"), body=b"", headers={"X-One": value})
+    assert not origin.hits
+
+
 @pytest.mark.parametrize(
     "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"]
 )
