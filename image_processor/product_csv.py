@@ -1,4 +1,4 @@
-"""The catalogue: an uploaded CSV that is parsed once and then asked, and the CSVs that answer it.
+"""The catalogue: an uploaded CSV that is read and asked, and the CSVs that answer it.
 
 Two readers work together, because each sees what the other cannot: `csv_records` walks the file strictly first, then
 `pandas.read_csv` reads the rows. Bytes become text in `csv_encoding`, header and dialect are found in `csv_dialect`,
@@ -8,6 +8,7 @@ The only module that knows pandas. It is imported where it is used: it takes hal
 must not wait for it.
 """
 
+import functools
 import io
 import itertools
 from collections import Counter
@@ -64,13 +65,22 @@ class CSVLimits:
     max_urls_per_row: int = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What is known of a catalogue once every row was read."""
+
+    valid_row_count: int
+    hosts: dict[str, int]
+    problems: Sequence[CSVProblem]
+    warnings: list[str]
+
+
 class ProductCSV:
-    """An uploaded catalogue, read to its end once. Made by `read_products`.
+    """An uploaded catalogue. Made by `read_products`.
 
     `dialect`: how the file is written, and its answers will be. `header`: its cells. `columns`: where they stand.
-    `row_count`, `valid_row_count`: the data rows, and those without problems. `image_count`: the URLs of the valid
-    rows, `hosts`: how many of them each host has. `problems`: all of them, in the order of the file. `warnings`: a
-    sentence for every repair.
+    `row_count`: the data rows. The other figures need every row to be read and judged, which is done when one of them
+    is first asked for: whoever only wants the rows need not wait for it.
     """
 
     def __init__(self, source: Source, layout: Layout, limits: CSVLimits) -> None:
@@ -82,13 +92,28 @@ class ProductCSV:
         self.header = layout.header
         self.columns = layout.columns
         self.row_count = self._records.row_count
-        self.valid_row_count = 0
-        self.hosts: dict[str, int] = {}
-        self.problems: Sequence[CSVProblem] = []
-        self.warnings = [*_layout_warnings(layout), *self._records.warnings()]
         if not self.row_count:
             raise InvalidCSV.whole_file("no_rows", "The file has a header but no rows.", "Add the products below it.")
-        self._survey()
+
+    @property
+    def valid_row_count(self) -> int:
+        """The rows without problems."""
+        return self._surveyed.valid_row_count
+
+    @property
+    def hosts(self) -> dict[str, int]:
+        """How many URLs of the valid rows each host has."""
+        return self._surveyed.hosts
+
+    @property
+    def problems(self) -> Sequence[CSVProblem]:
+        """All of them, in the order of the file."""
+        return self._surveyed.problems
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for every repair."""
+        return [*_layout_warnings(self._layout), *self._records.warnings(), *self._surveyed.warnings]
 
     @property
     def image_count(self) -> int:
@@ -120,10 +145,11 @@ class ProductCSV:
         wanted = [cells[place] for place in self.columns.meaningful]
         return not read_row(0, 0, FoldedRow(wanted), self._limits.max_urls_per_row).problems
 
-    def _survey(self) -> None:
+    @functools.cached_property
+    def _surveyed(self) -> _Survey:
         origins: Counter[str] = Counter()
         kept: list[CSVProblem] = []
-        problem_count = 0
+        problem_count = valid_row_count = 0
         repairs = Repairs()
         for row, folded in self._read(start_after=0):
             repairs.note(row, folded)
@@ -131,14 +157,12 @@ class ProductCSV:
                 problem_count += len(row.problems)
                 kept.extend(row.problems[: _PROBLEMS_KEPT - len(kept)])
             else:
-                self.valid_row_count += 1
+                valid_row_count += 1
                 origins.update(_origin(url) for url in row.image_urls if url)
         hosts: Counter[str] = Counter()
         for origin, count in origins.items():
             hosts[host_of(origin)] += count
-        self.hosts = dict(hosts)
-        self.problems = _Problems(self, kept, problem_count)
-        self.warnings += repairs.warnings()
+        return _Survey(valid_row_count, dict(hosts), _Problems(self, kept, problem_count), repairs.warnings())
 
     def _read(self, start_after: int) -> Iterator[tuple[ProductRow, FoldedRow]]:
         """Every row, and what was folded to read it."""
@@ -301,7 +325,7 @@ def sample_csv(base_url: str, pictures: Sequence[tuple[str, Sequence[str]]]) -> 
 
 def warm_up() -> None:
     """Import pandas and read a tiny catalogue, so that the first upload does not wait for it. Takes about 0.5 s."""
-    read_products(sample_csv("http://localhost", [("Warm-up", ["1.jpg"])]))
+    list(read_products(sample_csv("http://localhost", [("Warm-up", ["1.jpg"])])).rows())
 
 
 def _origin(url: str) -> str:
