@@ -30,7 +30,7 @@ BANDS: tuple[tuple[str, tuple[tuple[str | None, ...], ...]], ...] = (
     (
         "parts of\nthe tools",
         (
-            ("product_rows", "encoders", None, "dialler", "connections", "csv_records"),
+            ("product_rows", "encoders", "plain_jpeg", "dialler", "connections", "csv_records"),
             ("csv_dialect", "decoder", "palette", "memory_budget", "name_lookup", "deadlines"),
             ("surplus_cells", "colours", "gif_blocks", "plugins", "content_coding", "bounded_response"),
             ("csv_encoding", "damage", "bitmaps", "signatures", "retry_after", "right_of_way"),
@@ -67,7 +67,7 @@ ROLES = {
     "politeness": "places at each host", "~image hosts": "anywhere", "http_client": "the guarded way out",
     "~receivers": "webhooks go there",
     "product_rows": "one row and its problems", "encoders": "pixels to a file", "dialler": "to a checked address",
-    "connections": "dialled, kept",
+    "connections": "dialled, kept", "plain_jpeg": "nothing but a codec",
     "csv_records": "the strict first pass", "csv_dialect": "delimiter, header", "decoder": "bytes to upright pixels",
     "palette": "colours of a soft PNG", "memory_budget": "memory to queue for", "name_lookup": "host to addresses",
     "deadlines": "cuts what takes too long", "surplus_cells": "unquoted lists folded", "colours": "any mode to sRGB",

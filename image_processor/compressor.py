@@ -1,6 +1,7 @@
 """Bytes of a picture in, a compressed file out.
 
 `decoder` (with `plugins` and `colours`) and `encoders` do the two halves; together they are all that knows Pillow.
+`plain_jpeg` does both at once, where neither colours nor size nor coding ask for more.
 """
 
 import math
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Literal
 
+from image_processor import plain_jpeg
 from image_processor.damage import FOREIGN_ERRORS
 from image_processor.decoder import Picture, Source, inspect
 from image_processor.encoders import ENCODERS, OutputFormat, rewind, size_of, squeezed, write_smallest_gif
@@ -99,6 +101,7 @@ class Compressor:
         max_decode_bytes: int = 1_000_000_000,
     ) -> None:
         self._jpeg = {"optimize": jpeg_optimize, "progressive": jpeg_progressive}
+        self._is_baseline = not any(self._jpeg.values())
         self._max_pixels = max_pixels
         self._budget = MemoryBudget(max_decode_bytes)
 
@@ -106,6 +109,9 @@ class Compressor:
         """Load the codecs ahead of the first picture."""
         load_plugins()
         import oxipng  # noqa: F401
+
+        if self._is_baseline:
+            plain_jpeg.warm_up()
 
     def compress(self, source: bytes, file: BinaryIO, options: CompressOptions) -> CompressedPicture:
         """Write the compressed picture `source` into `file`.
@@ -127,6 +133,10 @@ class Compressor:
         # A function of its own, so that the pixels are gone before their place in the budget is.
         if _is_lossless_job(found, target, plan):
             return self._squeeze_animation(found, file, plan)
+        if self._is_baseline and (smaller := _made_plainly(found, target, plan, options)) is not None:
+            with _written(file):
+                file.write(smaller)
+            return _delivered(found, file, target, plan.size, len(smaller) >= len(found.data), None)
         picture = found.decode(plan.size, plan.frames)
         found.image = None
         return self._encode(found, picture, target, plan, file, options)
@@ -224,6 +234,13 @@ def _needed_bytes(found: Source, target: OutputFormat, plan: _Plan) -> int:
 def _is_lossless_job(found: Source, target: OutputFormat, plan: _Plan) -> bool:
     whole = plan.size == (found.width, found.height) and plan.frames == found.frames
     return found.kind == target and found.kind in ("GIF", "PNG") and found.frames > 1 and whole
+
+
+def _made_plainly(found: Source, target: OutputFormat, plan: _Plan, options: CompressOptions) -> bytes | None:
+    """A JPEG made of a JPEG with nothing else to do; None where there is."""
+    if (found.kind, target) != ("JPEG", "JPEG") or plan.size != (found.width, found.height) or plan.notes:
+        return None
+    return plain_jpeg.smaller(found, options.quality)
 
 
 @contextmanager

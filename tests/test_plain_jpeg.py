@@ -1,0 +1,119 @@
+"""Baseline JPEGs: the short way gives what the long one gives, and takes nothing that is not plain."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simplejpeg
+from pictures import compressed, decoded, encoded, exif_with, mean_difference, photo, ssim
+from PIL import ImageCms
+
+from image_processor import plain_jpeg
+from image_processor.compressor import Compressor
+from image_processor.decoder import inspect
+from image_processor.errors import Truncated
+
+PHOTO = photo(333, 217)
+BASELINE = Compressor(jpeg_optimize=False, jpeg_progressive=False)
+PLAIN: dict[str, dict[str, Any]] = {
+    "4:2:0": {"subsampling": "4:2:0"},
+    "4:2:2": {"subsampling": "4:2:2"},
+    "4:4:4": {"subsampling": "4:4:4"},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_rows": 1},
+    "upright": {"exif": exif_with(1)},
+    "comment": {"comment": b"from a shop"},
+}
+
+
+def picture(**settings: Any) -> bytes:
+    return encoded(PHOTO, "JPEG", **{"quality": 92, **settings})
+
+
+def two_pictures() -> bytes:
+    buffer = io.BytesIO()
+    PHOTO.save(buffer, "MPO", save_all=True, append_images=[PHOTO.rotate(180)], quality=92)
+    return buffer.getvalue()
+
+
+ODD: dict[str, bytes] = {
+    "cmyk": encoded(PHOTO.convert("CMYK"), "JPEG", quality=92),
+    "grey": encoded(PHOTO.convert("L"), "JPEG", quality=92),
+    "rgb": picture(keep_rgb=True),
+    "profile": picture(icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()),
+    "turned": picture(exif=exif_with(6)),
+    "swatch": encoded(photo(90, 20), "JPEG", quality=92),
+    "two": two_pictures(),
+    "no end": picture()[:-2],
+    "bytes between": picture().replace(b"\xff\xda", b"\0\0\0\xff\xda", 1),
+}
+
+
+@pytest.mark.parametrize("settings", PLAIN.values(), ids=PLAIN)
+@pytest.mark.parametrize("quality", [20, 50, 80])
+def test_a_plain_jpeg_looks_as_pillow_would_make_it(settings: dict[str, Any], quality: int) -> None:
+    source = picture(**settings)
+    assert plain_jpeg.smaller(inspect(source, 10**6), quality) is not None
+    report, image, written = compressed(source, BASELINE, quality=quality)
+    alone = encoded(decoded(source), "JPEG", quality=quality)
+    assert (report.extension, report.width, report.height, report.note) == (".jpg", *PHOTO.size, None)
+    if report.kept_original:
+        assert written == source
+        return
+    assert abs(len(written) / len(alone) - 1) < 0.02
+    assert abs(ssim(image, decoded(source)) - ssim(decoded(alone), decoded(source))) < 0.002
+    assert mean_difference(image, decoded(source)) < 1.5
+    assert image.quantization == decoded(alone).quantization  # type: ignore[attr-defined]
+    assert image.layer == decoded(alone).layer  # type: ignore[attr-defined]
+    assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+@pytest.mark.parametrize("settings", PLAIN.values(), ids=PLAIN)
+def test_it_decodes_to_the_bits_that_pillow_decodes(settings: dict[str, Any]) -> None:
+    source = picture(**settings)
+    assert simplejpeg.decode_jpeg(source).tobytes() == decoded(source).tobytes()
+
+
+@pytest.mark.parametrize("source", ODD.values(), ids=ODD)
+def test_what_is_odd_takes_the_long_way(source: bytes) -> None:
+    assert plain_jpeg.smaller(inspect(source, 10**6), 50) is None
+    report, image, _ = compressed(source, BASELINE)
+    usual, expected, _ = compressed(source)
+    assert (report.width, report.height, report.note) == (usual.width, usual.height, usual.note)
+    assert (image.mode, image.tobytes()) == (expected.mode, expected.tobytes())
+
+
+def test_what_is_reduced_or_another_format_or_of_high_quality_takes_the_long_way() -> None:
+    source = picture()
+    assert compressed(source, BASELINE, quality=90)[2] == encoded(decoded(source), "JPEG", quality=90)
+    assert compressed(source, BASELINE, max_dimension=100)[1].width == 100
+    assert compressed(source, BASELINE, format="webp")[1].format == "WEBP"
+
+
+def test_a_result_that_is_not_smaller_is_the_original() -> None:
+    source = encoded(PHOTO, "JPEG", quality=10)
+    report, _, written = compressed(source, BASELINE, quality=80)
+    assert report.kept_original and written == source
+
+
+def test_half_a_picture_is_refused_as_ever() -> None:
+    with pytest.raises(Truncated):
+        compressed(picture()[:4000], BASELINE)
+
+
+def test_warming_up_loads_it_where_it_is_used_and_only_there() -> None:
+    code = (
+        "import sys; from image_processor.compressor import *;"
+        "Compressor().warm_up(); assert 'simplejpeg' not in sys.modules;"
+        "Compressor(jpeg_optimize=False, jpeg_progressive=False).warm_up(); assert 'simplejpeg' in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent).returncode == 0
+
+
+def test_the_result_is_baseline_where_only_one_of_both_is_asked_for() -> None:
+    for optimize, progressive in ((True, False), (False, True)):
+        image = compressed(picture(), Compressor(jpeg_optimize=optimize, jpeg_progressive=progressive))[1]
+        assert bool(image.info.get("progressive")) is progressive
