@@ -4,6 +4,7 @@ import http.client
 import re
 import socket
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any, Final
 
 from image_processor.errors import TooLarge, Truncated
@@ -80,6 +81,7 @@ class BoundedResponse(http.client.HTTPResponse):
         super().__init__(_Buffered(sock), method=method)  # type: ignore[arg-type]
         self._answered = answered
         self._done: Callable[[bool], None] | None = done
+        self._has_an_end = True
 
     def begin(self) -> None:
         """Read the status line and the headers.
@@ -100,17 +102,22 @@ class BoundedResponse(http.client.HTTPResponse):
 
     def _find_end(self) -> None:
         """Where the body ends, and whether the connection goes on after it (RFC 9112, sections 6.3 and 9.3)."""
-        self.length = 0 if self.status in _WITHOUT_BODY else declared_length(self.headers)
-        self.chunked = self.length is None and is_chunked(self.headers)
-        self.chunk_left = None
+        self.length, self.chunked, self.chunk_left = 0, False, None
+        if self.status not in _WITHOUT_BODY:
+            try:
+                self.length = declared_length(self.headers)
+                self.chunked = self.length is None and is_chunked(self.headers)
+            except Truncated:  # which matters only to who wants the body
+                self.length, self._has_an_end = None, False
         ends_by_closing = self.length is None and not self.chunked
-        self.will_close = ends_by_closing or self._check_close()  # type: ignore[attr-defined]
+        contradictory = self.chunked and "content-length" in self.headers
+        self.will_close = ends_by_closing or contradictory or self._check_close()  # type: ignore[attr-defined]
         if self.length == 0:
             self._close_conn()  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Be done with the answer, whether it was read or not."""
-        reusable = self.isclosed() and not self.will_close
+        reusable = self.isclosed() and not self.will_close and not self.length
         super().close()
         if self._done is not None:
             done, self._done = self._done, None
@@ -118,14 +125,15 @@ class BoundedResponse(http.client.HTTPResponse):
 
     def read_body(self, at_most: int) -> bytes:
         """The body to its end, but no more than `at_most` bytes."""
-        pieces: list[bytes] = []
-        size = 0
+        if not self._has_an_end:
+            raise Truncated
+        body = BytesIO(self.read(min(_PIECE, at_most)))
+        size = body.seek(0, 2)
         while size < at_most and (piece := self.read(min(_PIECE, at_most - size))):
-            pieces.append(piece)
-            size += len(piece)
+            size += body.write(piece)
         if self.length and size < at_most:
             raise Truncated
-        return b"".join(pieces)
+        return body.getvalue()
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -157,7 +165,9 @@ class BoundedResponse(http.client.HTTPResponse):
 
     def _skip_trailer(self) -> None:
         for _ in range(_MAX_HEADER_LINES):
-            if self.fp.readline(_MAX_CHUNK_LINE) in (b"\r\n", b"\n", b""):
+            line = self.fp.readline(_MAX_CHUNK_LINE)
+            if line in (*_LINE_ENDS, b""):
+                self.will_close = self.will_close or not line
                 return
         raise http.client.IncompleteRead(b"")
 

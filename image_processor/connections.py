@@ -35,6 +35,7 @@ class Connections:
         self._context = context
         self._per_server = per_server
         self._kept: collections.OrderedDict[Server, list[socket.socket]] = collections.OrderedDict()
+        self._closed = False
         self._lock = threading.Lock()
 
     def take(self, server: Server, deadline: Deadline) -> socket.socket | None:
@@ -74,15 +75,16 @@ class Connections:
         with self._lock:
             kept = self._kept.setdefault(server, [])
             self._kept.move_to_end(server)
-            if len(kept) < self._per_server:
+            if len(kept) < self._per_server and not self._closed:
                 kept.append(surplus.pop())
             if len(self._kept) > _KEPT_SERVERS:
                 surplus += self._kept.popitem(last=False)[1]
         _close(surplus)
 
     def close(self) -> None:
-        """Close everything that is kept."""
+        """Close everything that is kept, and keep nothing more."""
         with self._lock:
+            self._closed = True
             kept = [sock for socks in self._kept.values() for sock in socks]
             self._kept.clear()
         _close(kept)
@@ -93,6 +95,8 @@ def _is_silent(sock: socket.socket) -> bool:
 
     What it says unasked (a 408 for a connection that was idle for long) must not be taken for the next answer.
     """
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return False
     with contextlib.suppress(OSError):
         try:
             socket.socket.recv(sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)  # below TLS

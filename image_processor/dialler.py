@@ -32,7 +32,11 @@ class Dialler:
             self._lookup.forget(host, port)
             raise
         # The one that works comes first next time.
-        peer = sock.getpeername()[:2]
+        try:
+            peer = sock.getpeername()[:2]
+        except OSError:  # it is gone already
+            sock.close()
+            raise
         self._lookup.keep(host, port, tuple(sorted(found, key=lambda end: (str(end[0]), end[1]) != peer)))
         return sock
 

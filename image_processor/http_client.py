@@ -282,7 +282,7 @@ class _Adapter(BaseAdapter):
         self._connections.close()
 
     def _exchange(self, request: _Request, sock: socket.socket) -> requests.Response:
-        done = functools.partial(self._give_back, request.server, sock)
+        done = functools.partial(self._give_back, request, sock)
         answer = BoundedResponse(sock, request.method or "", request.deadline.note_answer, done)
         try:
             request.deadline.check()
@@ -296,9 +296,10 @@ class _Adapter(BaseAdapter):
         response.headers.update(answer.headers)
         return response
 
-    def _give_back(self, server: Server, sock: socket.socket, reusable: bool) -> None:
+    def _give_back(self, request: _Request, sock: socket.socket, reusable: bool) -> None:
         if reusable:
-            self._connections.keep(server, sock)
+            request.deadline.release()  # it would cut whoever has the connection next
+            self._connections.keep(request.server, sock)
         else:
             sock.close()
 
@@ -331,13 +332,16 @@ def _whole_body(response: requests.Response, limit: int, deadline: Deadline) -> 
 
 def _beginning(response: requests.Response) -> bytes:
     """The first bytes of an answer whose status is what counts: that they stop early, or drip, is no failure."""
+    answer: Any = response.raw
     body = b""
     with contextlib.suppress(*_FOREIGN):
         while room := _MAX_POST_ANSWER - len(body):
-            piece = response.raw.read1(room)
+            piece = answer.read1(room)
             if not piece:
                 break
             body += piece
+        if answer.length == 0:
+            answer.read(1)  # finishes the answer, so that its connection is kept
     return body
 
 

@@ -8,7 +8,6 @@ The only module that knows pandas. It is imported where it is used: it takes hal
 must not wait for it.
 """
 
-import functools
 import io
 import itertools
 from collections import Counter
@@ -92,6 +91,7 @@ class ProductCSV:
         self.header = layout.header
         self.columns = layout.columns
         self.row_count = self._records.row_count
+        self._survey: _Survey | None = None
         if not self.row_count:
             raise InvalidCSV.whole_file("no_rows", "The file has a header but no rows.", "Add the products below it.")
 
@@ -145,8 +145,14 @@ class ProductCSV:
         wanted = [cells[place] for place in self.columns.meaningful]
         return not read_row(0, 0, FoldedRow(wanted), self._limits.max_urls_per_row).problems
 
-    @functools.cached_property
+    @property
     def _surveyed(self) -> _Survey:
+        # Not a cached_property, whose lock (up to Python 3.11) is one for all catalogues.
+        if self._survey is None:
+            self._survey = self._look_at_all()
+        return self._survey
+
+    def _look_at_all(self) -> _Survey:
         origins: Counter[str] = Counter()
         kept: list[CSVProblem] = []
         problem_count = valid_row_count = 0

@@ -225,6 +225,7 @@ def test_a_folded_header_and_a_repeated_one_are_one_value_each(origin: HostileOr
         (b"HTTP/1.0 200 OK\r\nContent-Length: 7\r\n\r\npicture", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\npicture", True),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n7\r\npicture\r\n0\r\n\r\n", True),
+        (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n7\r\npicture\r\n0\r\n\r\n", False),
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n", True),
         (b"HTTP/1.1 304 Not Modified\r\n\r\n", True),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\npicture", False),
@@ -242,6 +243,61 @@ def test_a_connection_is_kept_when_its_answer_was_read_to_the_end(
     for _ in range(2):
         client.get(origin.url("/a.jpg"))
     assert [hit.connection for hit in origin.hits] == [1, 1 if kept else 2]
+
+
+@pytest.mark.parametrize("length", ["abc", "", "5, 6", "-1"])
+def test_a_nonsensical_length_spoils_no_answer_whose_body_nobody_wants(
+    length: str, origin: HostileOrigin, new_client: NewClient
+) -> None:
+    head = f"Content-Length: {length}\r\n\r\n".encode()
+    origin.routes |= {
+        "/gone.jpg": raw(b"HTTP/1.1 404 Not Found\r\n" + head),
+        "/moved.jpg": raw(b"HTTP/1.1 302 Found\r\nLocation: /a.jpg\r\n" + head),
+        "/a.jpg": answer(),
+        "/hook": raw(OK + head + b"thanks"),
+    }
+    client = new_client(origin)
+    assert client.get(origin.url("/gone.jpg")).status == 404
+    assert client.get(origin.url("/moved.jpg")).body == b"picture"
+    assert client.post(origin.url("/hook"), body=b"{}", headers={}).status == 200
+
+
+def test_a_connection_in_other_hands_is_not_cut_by_the_deadline_before(
+    origin: HostileOrigin, new_client: NewClient
+) -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    def stuck() -> list[tuple[str, int]]:
+        asked.set()
+        release.wait(20)
+        return []
+
+    resolver = FakeResolver({"shop.example": [(LOOPBACK, origin.port)], "stuck.example": stuck})
+    slowly = b"s" * 20
+    origin.routes |= {
+        "/a": redirect("http://stuck.example/"),
+        "/b": dripping(OK + b"Content-Length: 20\r\n\r\n", slowly, pause=0.05),
+    }
+    client = new_client(resolver=resolver, holes=origin.address, connect_timeout=5.0, total_timeout=0.6)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(failure, client, "http://shop.example/a")
+        assert asked.wait(5)
+        assert client.post("http://shop.example/b", body=b"", headers={}, timeout=5.0).body == slowly
+        assert first.result(timeout=5).retryable
+    release.set()
+    assert [hit.connection for hit in origin.hits] == [1, 1]
+
+
+def test_the_connection_of_a_post_is_kept(origin: HostileOrigin, new_client: NewClient) -> None:
+    def stays_open(visit: Visit) -> bool:
+        visit.send(OK + b"Content-Length: 6\r\n\r\nthanks")
+        return True
+
+    origin.routes["/hook"] = stays_open
+    client = new_client(origin)
+    for _ in range(3):
+        assert client.post(origin.url("/hook"), body=b"{}", headers={}).body == b"thanks"
+    assert [hit.connection for hit in origin.hits] == [1, 1, 1]
 
 
 def test_a_header_that_would_bring_another_along_does_not_go_out(origin: HostileOrigin, new_client: NewClient) -> None:

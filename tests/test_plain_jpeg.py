@@ -39,7 +39,16 @@ def two_pictures() -> bytes:
     return buffer.getvalue()
 
 
+def with_colours_at_a_quarter_of_the_height() -> bytes:
+    data = bytearray(picture(subsampling="4:2:0"))
+    frame = data.index(b"\xff\xc0")
+    assert data[frame + 11] == 0x22
+    data[frame + 11] = 0x14  # 1 × 4 for the lightness: as many blocks, in another order
+    return bytes(data)
+
+
 ODD: dict[str, bytes] = {
+    "4:4:1": with_colours_at_a_quarter_of_the_height(),
     "cmyk": encoded(PHOTO.convert("CMYK"), "JPEG", quality=92),
     "grey": encoded(PHOTO.convert("L"), "JPEG", quality=92),
     "rgb": picture(keep_rgb=True),
