@@ -26,6 +26,8 @@ from image_processor.worker import Worker
 STDOUT = "-"
 SOME_FAILED = 1
 POLL_SECONDS = 0.1
+# Where nobody sees the steps: each look takes the interpreter from the work.
+SELDOM_SECONDS = 0.5
 # A first attempt to deliver a webhook takes 15 s at most; whoever does not take it then is tried again later.
 WEBHOOK_SECONDS = 20.0
 
@@ -79,7 +81,7 @@ class AttendedRun:
 
     def _watch(self) -> ProcessingRequest:
         while not (request := self._look()).done:
-            time.sleep(POLL_SECONDS)
+            self.worker.wait_for_an_end(SELDOM_SECONDS)
         return request
 
     def _watch_with_bar(self) -> ProcessingRequest:
@@ -89,7 +91,7 @@ class AttendedRun:
                 bar.update(request.worked - bar.pos, request)
                 if request.done:
                     return request
-                time.sleep(POLL_SECONDS)
+                self.worker.wait_for_an_end(POLL_SECONDS)
                 request = self._look()
 
     def _look(self) -> ProcessingRequest:

@@ -84,6 +84,7 @@ class Worker:
         self._cut_network = cut_network
         self._stop = workshop.stop
         self._nudge = threading.Event()
+        self._ended = threading.Event()
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
         self._running: set[str] = set()
         self._works = False
@@ -111,6 +112,11 @@ class Worker:
     def works(self) -> bool:
         """Whether it is this process that works."""
         return self._works
+
+    def wait_for_an_end(self, seconds: float) -> None:
+        """Return when a request that this process works has come to an end, or after `seconds`. For one caller."""
+        self._ended.wait(seconds)
+        self._ended.clear()
 
     def lives(self) -> bool:
         """Whether some process of the installation works: this one, or one that gave a sign of life lately."""
@@ -180,6 +186,7 @@ class Worker:
             self._guarded(partial(self._pipeline.fail, request_id, "The request could not be worked; see the log."))
         finally:
             self._running.discard(request_id)
+            self._ended.set()
 
     def _send_webhooks(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
