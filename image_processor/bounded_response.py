@@ -96,7 +96,6 @@ class BoundedResponse(http.client.HTTPResponse):
         finally:
             if self.fp is not None:
                 self.fp = lines
-        self.code = self.status
         self.version = 10 if version == "HTTP/1.0" else 11
         self._find_end()
 
@@ -105,8 +104,8 @@ class BoundedResponse(http.client.HTTPResponse):
         self.length, self.chunked, self.chunk_left = 0, False, None
         if self.status not in _WITHOUT_BODY:
             try:
-                self.length = declared_length(self.headers)
-                self.chunked = self.length is None and is_chunked(self.headers)
+                self.length = _declared_length(self.headers)
+                self.chunked = self.length is None and _is_chunked(self.headers)
             except Truncated:  # which matters only to who wants the body
                 self.length, self._has_an_end = None, False
         ends_by_closing = self.length is None and not self.chunked
@@ -193,7 +192,7 @@ def _fields(lines: _HeaderLines) -> dict[str, str]:
     return fields
 
 
-def is_chunked(headers: Mapping[str, str]) -> bool:
+def _is_chunked(headers: Mapping[str, str]) -> bool:
     """Whether the body comes in chunks. Raises Truncated for a coding that nobody asked for."""
     coding = headers.get("transfer-encoding", "identity").strip(" \t").lower()
     if coding not in ("chunked", "identity"):
@@ -201,10 +200,10 @@ def is_chunked(headers: Mapping[str, str]) -> bool:
     return coding == "chunked"
 
 
-def declared_length(headers: Mapping[str, str]) -> int | None:
+def _declared_length(headers: Mapping[str, str]) -> int | None:
     """The length of the body as the headers tell it, None when the body ends by itself (RFC 9112, section 6.3)."""
     stated = headers.get("content-length")
-    if stated is None or is_chunked(headers):
+    if stated is None or _is_chunked(headers):
         return None
     lengths = {part.strip() for part in stated.split(",")}
     if len(lengths) != 1 or not _DIGITS.fullmatch(length := lengths.pop()):
