@@ -110,9 +110,7 @@ class Answers:
 
     def deliveries(self, request_id: str) -> list[tuple[Delivery, list[WebhookAttempt]]]:
         """The webhook deliveries of a request with all their attempts, oldest first. Raises NotFound."""
-        deliveries = self._outbox.deliveries(self.request(request_id).id)
-        attempts = self._outbox.attempts(request_id)
-        return [(one, [try_ for try_ in attempts if try_.delivery_id == one.id]) for one in deliveries]
+        return self._outbox.deliveries_with_attempts(self.request(request_id).id)
 
     def output_csv(self, request_id: str) -> tuple[Path, ProcessingRequest]:
         """Where the output.csv of a request lies. Raises NotFound, or NotReady while it is not written."""

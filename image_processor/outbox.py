@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import or_, select, update
 
@@ -96,16 +98,21 @@ class Outbox:
         with self._read() as session:
             return session.scalars(mine).all()
 
-    def attempts(self, request_id: str) -> Sequence[WebhookAttempt]:
-        """All attempts to deliver the webhooks of a request, oldest first."""
-        mine = (
-            select(WebhookAttempt)
-            .join(WebhookDelivery, WebhookDelivery.id == WebhookAttempt.delivery_id)
+    def deliveries_with_attempts(self, request_id: str) -> list[tuple[WebhookDelivery, list[WebhookAttempt]]]:
+        """All deliveries of a request, each with its attempts, oldest first."""
+        # One query, and so one moment: between two, an attempt may come in of which the delivery does not know.
+        both = (
+            select(WebhookDelivery, WebhookAttempt)
+            .outerjoin(WebhookAttempt, WebhookAttempt.delivery_id == WebhookDelivery.id)
             .where(WebhookDelivery.request_id == request_id)
-            .order_by(WebhookAttempt.id)
+            .order_by(WebhookDelivery.created_at, WebhookDelivery.id, WebhookAttempt.id)
         )
         with self._read() as session:
-            return session.scalars(mine).all()
+            rows = session.execute(both).all()
+        return [
+            (delivery, [attempt for _, attempt in group if attempt is not None])
+            for delivery, group in groupby(rows, key=itemgetter(0))
+        ]
 
     def store_callback(self, callback: ReceivedCallback) -> bool:
         """Keep a received callback; False when its id is known already (the sender repeats itself)."""

@@ -199,3 +199,29 @@ def test_the_final_state_and_the_webhook_come_together(repository: Repository, d
     outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
     assert outbox.due(10) == []
     assert [(one.attempts, one.last_status_code) for one in outbox.deliveries(ID)] == [(1, 500)]
+
+
+def test_a_delivery_and_its_attempts_are_of_one_moment(repository: Repository, database: Database) -> None:
+    outbox = Outbox(database)
+    repository.create_request(request(0))
+    found = repository.claim(ID)
+    assert found is not None
+    found.status, found.message, found.completed_at = RequestStatus.COMPLETED, "Done.", now()
+    delivery = new_delivery(ID, "https://a.example/", "{}")
+    repository.finish(found, delivery)
+    assert [attempts for _, attempts in outbox.deliveries_with_attempts(ID)] == [[]]
+
+    def attempt_often() -> None:
+        for _ in range(200):
+            attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
+            outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
+
+    sender = threading.Thread(target=attempt_often)
+    sender.start()
+    seen = []
+    while not seen or sender.is_alive():
+        [(one, attempts)] = outbox.deliveries_with_attempts(ID)
+        seen.append((one.attempts, len(attempts)))
+    sender.join()
+
+    assert [counted for counted, _ in seen] == [listed for _, listed in seen]
