@@ -121,11 +121,31 @@ class Compressor:
         Raises NotAnImage, UnsupportedFormat, TooManyPixels or Truncated (permanent: all bytes are there, they cannot be
         decoded) for what the bytes are, StoreUnavailable when the disk does not take the result.
         """
+        if self._is_baseline and (delivered := self._compress_plainly(source, file, options)) is not None:
+            return delivered
         found = inspect(source, self._max_pixels)
         target = _target(found, options)
         plan = _plan(found, target, options, self._max_pixels)
         with self._budget.hold(_needed_bytes(found, target, plan)):
             return self._work(found, target, plan, file, options)
+
+    def _compress_plainly(self, source: bytes, file: BinaryIO, options: CompressOptions) -> CompressedPicture | None:
+        """A JPEG made of a JPEG with nothing else to do; None where there is."""
+        size = plain_jpeg.plain_size(source)
+        if size is None or options.format not in ("keep", "jpeg") or options.quality > plain_jpeg.HIGHEST_QUALITY:
+            return None
+        pixels, longest = size[0] * size[1], min(options.max_dimension or math.inf, _LONGEST_SIDE["JPEG"])
+        if pixels > self._max_pixels or max(size) > longest:
+            return None
+        with self._budget.hold(pixels * plain_jpeg.BYTES_PER_PIXEL):
+            smaller = plain_jpeg.smaller(source, size, options.quality)
+        if smaller is None:
+            return None
+        kept = len(smaller) >= len(source)
+        result = source if kept else smaller
+        with _written(file):
+            file.write(result)
+        return CompressedPicture(_EXTENSIONS["JPEG"], *size, len(result), kept)
 
     def _work(
         self, found: Source, target: OutputFormat, plan: _Plan, file: BinaryIO, options: CompressOptions
@@ -133,10 +153,6 @@ class Compressor:
         # A function of its own, so that the pixels are gone before their place in the budget is.
         if _is_lossless_job(found, target, plan):
             return self._squeeze_animation(found, file, plan)
-        if self._is_baseline and (smaller := _made_plainly(found, target, plan, options)) is not None:
-            with _written(file):
-                file.write(smaller)
-            return _delivered(found, file, target, plan.size, len(smaller) >= len(found.data), None)
         picture = found.decode(plan.size, plan.frames)
         found.image = None
         return self._encode(found, picture, target, plan, file, options)
@@ -234,13 +250,6 @@ def _needed_bytes(found: Source, target: OutputFormat, plan: _Plan) -> int:
 def _is_lossless_job(found: Source, target: OutputFormat, plan: _Plan) -> bool:
     whole = plan.size == (found.width, found.height) and plan.frames == found.frames
     return found.kind == target and found.kind in ("GIF", "PNG") and found.frames > 1 and whole
-
-
-def _made_plainly(found: Source, target: OutputFormat, plan: _Plan, options: CompressOptions) -> bytes | None:
-    """A JPEG made of a JPEG with nothing else to do; None where there is."""
-    if (found.kind, target) != ("JPEG", "JPEG") or plan.size != (found.width, found.height) or plan.notes:
-        return None
-    return plain_jpeg.smaller(found, options.quality)
 
 
 @contextmanager

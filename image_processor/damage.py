@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from image_processor.bitmaps import plain_bitmap
-from image_processor.signatures import Kind, png_chunks
+from image_processor.signatures import JPEG_SCAN, Kind, jpeg_segments, png_chunks
 
 # What decoders raised on some ten thousand damaged files. MemoryError is met on sizes that are within the limit.
 FOREIGN_ERRORS: Final = (
@@ -62,9 +62,10 @@ def _inflated_anew(data: bytes) -> bytes:
 def _without_metadata(data: bytes) -> bytes:
     """A JPEG without its application segments, but for the two that say how to read the colours (JFIF, Adobe)."""
     parts, at = [data[:2]], 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"\xda", b"\xff", b""):
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if not (0xE1 <= data[at + 1] <= 0xED or data[at + 1] in (0xEF, 0xFE)):
-            parts.append(data[at:end])
+    for marker, start, end in jpeg_segments(data):
+        if marker == JPEG_SCAN:
+            break
+        if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
+            parts.append(data[start - 4 : end])
         at = end
     return b"".join((*parts, data[at:]))

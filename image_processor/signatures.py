@@ -1,7 +1,7 @@
 """What kind of file some bytes are, read from the bytes themselves: never from a name or a Content-Type.
 
 Pure: knows no image library. Also the few facts that are wanted before or beside a decoder: the canvas of a WebP
-(starting its decoder already allocates it), the chunks of a PNG, the orientation in an EXIF block.
+(starting its decoder already allocates it), the segments of a JPEG, the chunks of a PNG, the orientation in EXIF.
 """
 
 import re
@@ -12,6 +12,8 @@ from typing import Final, Literal
 from image_processor.errors import NotAnImage, Truncated, UnsupportedFormat
 
 Kind = Literal["JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF"]
+
+JPEG_SCAN: Final = 0xDA  # the marker after which the pixels come
 
 DAMAGED: Final = "The {} picture is damaged or incomplete; export it again and check that it opens in a browser."
 
@@ -145,6 +147,20 @@ def _as_ascii(head: bytes) -> bytes:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head[2:].replace(b"\0", b"")
     return head.removeprefix(b"\xef\xbb\xbf")
+
+
+def jpeg_segments(source: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker of every segment of a JPEG, start and end of what it holds: up to the pixels or to the first nonsense.
+
+    Of the segments before the pixels only; the last one is then the start of scan (ITU-T T.81, B.1.1.4).
+    """
+    at = 2
+    while source[at : at + 1] == b"\xff" and at + 4 <= len(source) and (marker := source[at + 1]) != 0xFF:
+        end = at + 2 + int.from_bytes(source[at + 2 : at + 4], "big")
+        yield marker, at + 4, end
+        if marker == JPEG_SCAN:
+            return
+        at = end
 
 
 def jpeg_depth(source: bytes) -> tuple[int, bool] | None:
