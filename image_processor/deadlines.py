@@ -100,7 +100,8 @@ class Watchdog:
     """Watches any number of deadlines with one thread, which runs only while there are some."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._watched: set[Deadline] = set()
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
@@ -109,19 +110,19 @@ class Watchdog:
     def watch(self, seconds: float) -> Iterator[Deadline]:
         """Cut what the yielded deadline holds when the block takes longer than `seconds`."""
         deadline = Deadline(time.monotonic() + seconds)
-        with self._changed:
+        with self._lock:
             self._see_to(deadline)
             self._watched.add(deadline)
         try:
             yield deadline
         finally:
-            with self._changed:
+            with self._lock:
                 self._watched.discard(deadline)
             deadline.release()
 
     def cut_all(self) -> None:
         """Cut everything that is being watched, at once."""
-        with self._changed:
+        with self._lock:
             watched = list(self._watched)
         for deadline in watched:
             deadline.cut(stopped=True)
@@ -137,7 +138,7 @@ class Watchdog:
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 due = self._wait()
                 if due is None:
                     self._thread = None

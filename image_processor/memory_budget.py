@@ -27,13 +27,14 @@ class MemoryBudget:
         self._used = 0
         self._next_ticket = 0
         self._serving = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     @contextmanager
     def hold(self, needed: int) -> Iterator[None]:
         """Wait for `needed` bytes, and give them back at the end."""
         needed = min(needed, self._limit)
-        with self._changed:
+        with self._lock:
             ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
             self._changed.wait_for(lambda: ticket == self._serving and self._used + needed <= self._limit)
             self._used += needed
@@ -44,7 +45,7 @@ class MemoryBudget:
         finally:
             if needed >= _TRIM_BYTES:
                 trim()
-            with self._changed:
+            with self._lock:
                 self._used -= needed
                 self._changed.notify_all()
 
@@ -58,21 +59,24 @@ class Backlog:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._waiting = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def add(self, size: int) -> None:
         """`size` bytes wait from now on."""
-        with self._changed:
+        with self._lock:
             self._waiting += size
 
     def remove(self, size: int) -> None:
         """They wait no longer."""
-        with self._changed:
+        with self._lock:
+            was_full = self._waiting >= self._limit
             self._waiting -= size
-            self._changed.notify_all()
+            if was_full:
+                self._changed.notify_all()
 
     def wait_for_room(self, stop: threading.Event) -> None:
         """Return when fewer bytes than the limit wait, or when `stop` is set (within half a second)."""
-        with self._changed:
+        with self._lock:
             while self._waiting >= self._limit and not stop.is_set():
                 self._changed.wait(0.5)

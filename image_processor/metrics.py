@@ -4,6 +4,7 @@ Counters and times are those of this process since its start; the queue is asked
 process of the installation answers for all of it.
 """
 
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -78,16 +79,20 @@ class Metrics:
         return self._seconds.labels(step).time()
 
     def count_images(self, records: Sequence[ImageRecord]) -> None:
-        """Count images that are recorded as final."""
+        """Count a batch of images that are recorded as final."""
+        outcomes, failures, transferred = Tally[str](), Tally[str](), Tally[str]()
         for record in records:
+            slots = record.image.slots
             if record.status is ImageStatus.COMPLETED:
-                outcome = "kept_original" if record.kept_original else "succeeded"
-                self._bytes.labels("in").inc(record.bytes_in or 0)
-                self._bytes.labels("out").inc(record.bytes_out or 0)
+                outcomes["kept_original" if record.kept_original else "succeeded"] += slots
+                transferred["in"] += record.bytes_in or 0
+                transferred["out"] += record.bytes_out or 0
             else:
-                outcome = "failed"
-                self._failures.labels(record.error_code).inc(record.image.slots)
-            self._images.labels(outcome).inc(record.image.slots)
+                outcomes["failed"] += slots
+                failures[record.error_code or ""] += slots
+        for counter, tally in ((self._images, outcomes), (self._failures, failures), (self._bytes, transferred)):
+            for label, amount in tally.items():
+                counter.labels(label).inc(amount)
 
     def count_webhook(self, status_code: int | None) -> None:
         """Count an attempt to deliver; `status_code` is None when nobody answered."""

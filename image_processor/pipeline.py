@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 ROWS_PER_CHUNK = 250  # inserted in one transaction; between two of them those who ask have their turn
 MANY_ROWS = 10_000
 ROWS_PER_PAGE = 250  # read at once when results are gathered
+IMAGES_PER_PAGE = 1_000  # looked for at once on the disk
 
 
 class Pipeline:
@@ -97,10 +98,16 @@ class Pipeline:
     def _missing_files(self, request_id: str) -> list[ImageResult]:
         return [
             image
-            for _, images in self._results(request_id)
-            for image in images
-            if image.output_url and not self._storage.holds(request_id, image.output_url, image.bytes_out or 0)
+            for image in self._completed_images(request_id)
+            if not self._storage.holds(request_id, image.output_url or "", image.bytes_out or 0)
         ]
+
+    def _completed_images(self, request_id: str) -> Iterator[ImageResult]:
+        last = 0
+        while images := self._repository.completed_images(request_id, after_id=last, limit=IMAGES_PER_PAGE):
+            self._workshop.right_of_way.give_way()
+            yield from images
+            last = images[-1].id
 
     def _write_output(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
         """Write output.csv, whole or not at all, and the results of the rows."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, cast
 
-from sqlalchemy import bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -424,10 +424,25 @@ class Repository:
 
     def results_of(self, product_ids: Sequence[int]) -> list[ImageResult]:
         """What is recorded of the images of some products, in no particular order."""
-        columns = (getattr(ProductImage, name) for name in ImageResult.__dataclass_fields__)
+        return self._results(select(*_RESULT).where(ProductImage.product_id.in_(product_ids)))
+
+    def completed_images(self, request_id: str, after_id: int, limit: int) -> list[ImageResult]:
+        """What is recorded of the images that have a file, by id."""
+        completed = (
+            select(*_RESULT)
+            .where(
+                ProductImage.request_id == request_id,
+                ProductImage.status == ImageStatus.COMPLETED,
+                ProductImage.id > after_id,
+            )
+            .order_by(ProductImage.id)
+            .limit(limit)
+        )
+        return self._results(completed)
+
+    def _results(self, results: Select[Any]) -> list[ImageResult]:
         with self._read() as session:
-            found = session.execute(select(*columns).where(ProductImage.product_id.in_(product_ids)))
-            return [ImageResult(*row) for row in found]
+            return [ImageResult(*row) for row in session.execute(results)]
 
     def pending_images(
         self, request_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
@@ -570,6 +585,7 @@ def _image_values(request_id: str, product_id: int, row: int, image: NewImage) -
     }
 
 
+_RESULT = tuple(getattr(ProductImage, name) for name in ImageResult.__dataclass_fields__)
 _FINAL_COLUMNS = (
     "status", "attempts", "output_url", "kept_original", "note", "bytes_in", "bytes_out", "width", "height",
     "error_code", "error_detail", "http_status",

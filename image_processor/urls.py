@@ -9,7 +9,6 @@ import base64
 import functools
 import ipaddress
 import re
-from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
 import idna
@@ -109,10 +108,13 @@ def normalise(url: str) -> str:
     complaint = check_url(url)
     if complaint:
         raise InvalidURL(complaint)
-    parts = _parts(url)
-    path = _quoted(parts.path, _PATH_SAFE) or "/"
-    query = "" if parts.query is None else "?" + _quoted(parts.query, _QUERY_SAFE)
-    return f"{parts.scheme}://{_authority(parts)}{path}{query}"
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise InvalidURL
+    scheme = match["scheme"].lower()
+    path = _quoted(match["path"], _PATH_SAFE) or "/"
+    query = "" if match["query"] is None else "?" + _quoted(match["query"], _QUERY_SAFE)
+    return f"{scheme}://{_authority(scheme, match['netloc'])}{path}{query}"
 
 
 def host_of(url: str) -> str:
@@ -123,7 +125,7 @@ def host_of(url: str) -> str:
     match = _URL.match(url)
     if match is None:
         raise InvalidURL
-    return _host_key(match["scheme"].lower(), match["netloc"])
+    return _authority(match["scheme"].lower(), match["netloc"])
 
 
 def direct_link(url: str) -> str:
@@ -167,14 +169,6 @@ def _unquoted(entry: str) -> str:
 
 
 # --- checking --------------------------------------------------------------------------------------------------------
-
-
-class _Parts(NamedTuple):
-    scheme: str
-    host: str  # ASCII, lower case; IPv6 in brackets
-    port: int | None
-    path: str
-    query: str | None
 
 
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.\-]+)/[A-Za-z0-9/._~%?&=+\-#:!$()*@,;']*")
@@ -268,24 +262,15 @@ def _bracketed_ipv6(host: str) -> str | None:
 # --- the form on the wire --------------------------------------------------------------------------------------------
 
 
-def _parts(url: str) -> _Parts:
-    """The parts of a URL that `check_url` accepted."""
-    match = _URL.fullmatch(url)
-    split = match and _NETLOC.fullmatch(match["netloc"])
+@functools.lru_cache(maxsize=4_096)
+def _authority(scheme: str, netloc: str) -> str:
+    """Host (ASCII, lower case; IPv6 in brackets), and port where it is not the default one. Raises InvalidURL."""
+    split = _NETLOC.fullmatch(netloc)
     host = split and _ascii_host(split["host"])
-    if not (match and split and host):
+    if not (split and host):
         raise InvalidURL
     port = int(split["port"]) if split["port"] else None
-    return _Parts(match["scheme"].lower(), host, port, match["path"], match["query"])
-
-
-def _authority(parts: _Parts) -> str:
-    return parts.host if parts.port in (None, DEFAULT_PORTS[parts.scheme]) else f"{parts.host}:{parts.port}"
-
-
-@functools.lru_cache(maxsize=4_096)
-def _host_key(scheme: str, netloc: str) -> str:
-    return _authority(_parts(f"{scheme}://{netloc}/"))
+    return host if port in (None, DEFAULT_PORTS[scheme]) else f"{host}:{port}"
 
 
 def _quoted(text: str, safe: str) -> str:
