@@ -95,6 +95,7 @@ class GuardedClient:
     ) -> None:
         # identity, because a picture gains nothing from being packed and a bomb has to be.
         self._headers = {"User-Agent": re.sub(r"[^\x20-\x7e]", "?", user_agent), "Accept-Encoding": "identity"}
+        self._headers_of_get = CaseInsensitiveDict(self._headers | {"Accept": "image/*,*/*;q=0.8"})
         self._total_timeout = total_timeout
         self._max_bytes = max_bytes
         self._max_redirects = max_redirects
@@ -130,7 +131,8 @@ class GuardedClient:
         def exchange(deadline: Deadline) -> Answer:
             target = _wire_form(url)
             own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
-            request = _Request("POST", target, self._headers | dict(headers), body, deadline=deadline, own=own)
+            fields = CaseInsensitiveDict(self._headers | dict(headers))
+            request = _Request("POST", target, fields, body, deadline=deadline, own=own)
             with contextlib.closing(self._adapter.send(request)) as response:
                 return Answer(response.status_code, response.headers, _beginning(response), target)
 
@@ -161,9 +163,8 @@ class GuardedClient:
     def _follow(self, url: str, own_base_url: str | None, deadline: Deadline) -> Answer:
         hop = _wire_form(url)
         own = _is_own_sample(hop, own_base_url)
-        headers = self._headers | {"Accept": "image/*,*/*;q=0.8"}
         for _ in range(self._max_redirects + 1):
-            request = _Request("GET", hop, headers, deadline=deadline, own=own)
+            request = _Request("GET", hop, self._headers_of_get, deadline=deadline, own=own)
             with contextlib.closing(self._adapter.send(request)) as response:
                 target = _redirect_target(response)
                 if target is None:
@@ -228,7 +229,7 @@ class _Request(requests.PreparedRequest):
         self,
         method: str,
         url: str,
-        headers: Mapping[str, str],
+        headers: CaseInsensitiveDict[str],
         body: bytes | None = None,
         *,
         deadline: Deadline,
@@ -237,13 +238,13 @@ class _Request(requests.PreparedRequest):
         super().__init__()
         self.method, self.url = method, url
         self.body: bytes | None = body
-        self.headers = CaseInsensitiveDict(headers)
+        self.headers = headers
         self.deadline = deadline
-        parts = urlsplit(url)
-        self.server = Server(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], own)
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        self.server = _server(scheme, authority, own)
         # The target as it stands in the URL: any rewriting spoils signed URLs.
-        target = url[len(f"{parts.scheme}://{parts.netloc}") :]
-        self.lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}"]
+        self.lines = [f"{method} {slash}{path} HTTP/1.1", f"Host: {authority}"]
 
     def wire(self) -> bytes:
         """The bytes that go out. Raises ValueError for what cannot stand in a line."""
@@ -253,6 +254,12 @@ class _Request(requests.PreparedRequest):
         if not all(map(_LINE.fullmatch, lines)):
             raise ValueError("A header holds a character that would end its line.")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + (self.body or b"")
+
+
+@functools.lru_cache(256)  # the same few, for every picture
+def _server(scheme: str, authority: str, own: bool) -> Server:
+    parts = urlsplit(f"{scheme}://{authority}/")
+    return Server(scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[scheme], own)
 
 
 # Sending
@@ -292,8 +299,7 @@ class _Adapter(BaseAdapter):
             answer.close()
             raise
         response = requests.Response()
-        response.status_code, response.raw = answer.status, answer
-        response.headers.update(answer.headers)
+        response.status_code, response.headers, response.raw = answer.status, answer.headers, answer
         return response
 
     def _give_back(self, request: _Request, sock: socket.socket, reusable: bool) -> None:
