@@ -40,7 +40,7 @@ class Deadline:
         """Raise FetchTimeout when the time is over, FetchConnectionError when the exchange was stopped."""
         if self._stopped:
             raise FetchConnectionError(_STOPPED)
-        if self.is_cut or self.remaining() == 0.0:
+        if self.is_cut or time.monotonic() >= self.at:
             raise FetchTimeout(answered=self.answered)
 
     def note_answer(self) -> None:

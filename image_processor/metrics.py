@@ -7,7 +7,7 @@ process of the installation answers for all of it.
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -19,6 +19,7 @@ from image_processor.models import ImageStatus
 from image_processor.repository import ImageRecord
 
 Step = Literal["download", "compress", "record"]
+STEPS: tuple[Step, ...] = get_args(Step)
 # From a record of a few images to a download at its deadline, 30 s by default.
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -48,13 +49,14 @@ class Metrics:
             ["direction"],
             registry=registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "skulight_step_seconds",
             "Seconds in each step: the download or the compression of one image, the record of one batch.",
             ["step"],
             buckets=STEP_SECONDS,
             registry=registry,
         )
+        self._steps = {step: seconds.labels(step) for step in STEPS}
         self._webhooks = Counter(
             "skulight_webhook_attempts",
             "Attempts to deliver a webhook: delivered (2xx), refused (another answer), unanswered.",
@@ -69,14 +71,12 @@ class Metrics:
             self._images.labels(outcome)
         for direction in ("in", "out"):
             self._bytes.labels(direction)
-        for step in ("download", "compress", "record"):
-            self._seconds.labels(step)
         for result in ("delivered", "refused", "unanswered"):
             self._webhooks.labels(result)
 
     def timed(self, step: Step) -> AbstractContextManager[object]:
         """Time what happens inside, whether it succeeds or not."""
-        return self._seconds.labels(step).time()
+        return self._steps[step].time()
 
     def count_images(self, records: Sequence[ImageRecord]) -> None:
         """Count a batch of images that are recorded as final."""

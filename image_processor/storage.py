@@ -12,6 +12,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,17 +74,13 @@ class Storage:
         """Where the uploaded catalogue of a request lies."""
         return self._uploads / f"{request_id}.csv"
 
-    @contextlib.contextmanager
-    def new_image(self, request_id: str) -> Iterator[NewFile]:
+    def new_image(self, request_id: str) -> AbstractContextManager[NewFile]:
         """A new file in the request's public folder; removed again unless it is kept."""
-        with self._new_file(f"{self.images}/{request_id}") as new:
-            yield new
+        return self._new_file(f"{self.images}/{request_id}")
 
-    @contextlib.contextmanager
-    def new_thumbnail(self, request_id: str) -> Iterator[NewFile]:
+    def new_thumbnail(self, request_id: str) -> AbstractContextManager[NewFile]:
         """A new file in the folder of the request's thumbnails, which whichever process is asked makes."""
-        with self._locked_file(f"{self.images}/{request_id}/{THUMBNAILS}") as new:
-            yield new
+        return self._locked_file(f"{self.images}/{request_id}/{THUMBNAILS}")
 
     def write_output(self, request_id: str, write: Callable[[BinaryIO], None]) -> None:
         """Let `write` fill output.csv; it replaces an older one, whole and durable."""
