@@ -63,7 +63,7 @@ class _HeaderLines:
 
 
 class Fields(dict[str, str]):
-    """Header fields: their names are in lower case, and may be asked for in any. Much cheaper than requests' own."""
+    """Header fields, made with names in lower case, which may be asked for in any. Much cheaper than requests' own."""
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())

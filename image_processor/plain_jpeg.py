@@ -23,6 +23,7 @@ _SHORTEST_SIDE: Final = 32
 _MOST_SEGMENTS: Final = 100
 _FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})  # sequential or progressive, with Huffman codes
 _EXIF: Final = 0xE1
+_EXIF_BEGINS: Final = b"Exif\0\0"
 # Tables, restarts, comments, and what programs write for themselves; without APP2, where profiles and further pictures
 # are.
 _HARMLESS: Final = frozenset({0xC4, 0xDB, 0xDD, 0xFE, 0xE0, _EXIF, *range(0xE3, 0xF0)})
@@ -39,9 +40,9 @@ def warm_up() -> None:
 def plain_size(source: bytes) -> tuple[int, int] | None:
     """Width and height, in pixels, of a plain JPEG; None for whatever else it is.
 
-    Plain: three colours of eight bits, no profile, upright, one picture, and not tiny.
+    Plain: three colours of eight bits, no profile, at most one block of EXIF and upright by it, one picture, not tiny.
     """
-    size = None
+    size, exif = None, False
     if not source.startswith(b"\xff\xd8\xff"):
         return None
     for marker, start, end in islice(jpeg_segments(source), _MOST_SEGMENTS):
@@ -52,7 +53,11 @@ def plain_size(source: bytes) -> tuple[int, int] | None:
             if size or (depth, colours) != (8, 3) or min(width, height) < _SHORTEST_SIDE:
                 return None
             size = width, height
-        elif marker not in _HARMLESS or (marker == _EXIF and exif_orientation(source[start:end]) != 1):
+        elif marker == _EXIF and source.startswith(_EXIF_BEGINS, start):
+            if exif or exif_orientation(source[start:end]) != 1:  # Pillow takes several for one that was split
+                return None
+            exif = True
+        elif marker not in _HARMLESS:
             return None
     return None
 
@@ -60,8 +65,9 @@ def plain_size(source: bytes) -> tuple[int, int] | None:
 def smaller(source: bytes, size: tuple[int, int], quality: int) -> bytes | None:
     """A plain JPEG of `size` as a baseline JPEG with colours at half resolution; None where it is odd after all.
 
-    Colours that are at half resolution in the source are spread without smoothing, and so come back to just what they
-    were: at quality 50 the result is nearer to the source than Pillow's, by 0.02 dB.
+    Colours that are at half resolution in the source are spread without smoothing, and so come back to what they were,
+    but for rounding: at quality 50 the result is 0.04 dB nearer to the source than with smoothing, and as near as
+    Pillow's.
     """
     import simplejpeg
 

@@ -152,7 +152,8 @@ def _as_ascii(head: bytes) -> bytes:
 def jpeg_segments(source: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker of every segment of a JPEG, start and end of what it holds: up to the pixels or to the first nonsense.
 
-    Of the segments before the pixels only; the last one is then the start of scan (ITU-T T.81, B.1.1.4).
+    Of the segments before the pixels only; the last one is then the start of scan (ITU-T T.81, B.1.1.4). A length that
+    makes no sense is not judged: the end may lie beyond the file, or before the start.
     """
     at = 2
     while source[at : at + 1] == b"\xff" and at + 4 <= len(source) and (marker := source[at + 1]) != 0xFF:

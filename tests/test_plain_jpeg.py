@@ -48,10 +48,14 @@ def with_colours_at_a_quarter_of_the_height() -> bytes:
     return bytes(data)
 
 
-def turned_by_a_second_block() -> bytes:
+def with_exif_blocks(*blocks: bytes) -> bytes:
+    segments = b"".join(b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block for block in blocks)
+    return picture().replace(b"\xff\xdb", segments + b"\xff\xdb", 1)
+
+
+def turned_by_a_split_block() -> bytes:
     block = exif_with(6).tobytes()
-    segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
-    return picture(exif=exif_with(1)).replace(b"\xff\xdb", segment + b"\xff\xdb", 1)
+    return with_exif_blocks(block[:14], b"Exif\0\0" + block[14:])
 
 
 ODD: dict[str, bytes] = {
@@ -67,7 +71,8 @@ ODD: dict[str, bytes] = {
     "bytes between": picture().replace(b"\xff\xda", b"\0\0\0\xff\xda", 1),
     "bytes before the pixels": picture().replace(b"\xff\xda", b"\xff\xff\xff\xda", 1),
     "more segments than one counts": picture().replace(b"\xff\xdb", b"\xff\xfe\0\2" * 100 + b"\xff\xdb", 1),
-    "turned by a second block": turned_by_a_second_block(),
+    "turned by a second block": with_exif_blocks(exif_with(1).tobytes(), exif_with(6).tobytes()),
+    "turned by a split block": turned_by_a_split_block(),
 }
 
 
@@ -127,7 +132,7 @@ def test_what_is_odd_takes_the_long_way(source: bytes) -> None:
 def test_what_is_seen_in_the_segments_is_not_even_tried() -> None:
     assert {name for name, source in ODD.items() if plain_jpeg.plain_size(source) is None} == {
         "cmyk", "grey", "profile", "turned", "swatch", "two", "bytes between", "bytes before the pixels",
-        "more segments than one counts", "turned by a second block",
+        "more segments than one counts", "turned by a second block", "turned by a split block",
     }  # fmt: skip
     frame = picture().index(b"\xff\xc0")
     assert [plain_jpeg.plain_size(picture()[:end]) for end in (0, frame - 1, frame + 8)] == [None] * 3

@@ -171,6 +171,22 @@ def test_an_image_whose_file_is_gone_leaves_the_counters_and_comes_back(reposito
     assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b"]
 
 
+def test_images_with_a_file_are_looked_through_page_by_page(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b", "a", "c", "d")
+    assert [task.slots for task in tasks] == [2, 1, 1, 1]
+    failed = ImageRecord(image=tasks[1], status=ImageStatus.FAILED, attempts=1, error_code="x")
+    repository.record_images(ID, tasks[3:], [done(tasks[0]), failed, done(tasks[2])])
+
+    first = repository.completed_images(ID, after_id=0, limit=2)
+    rest = repository.completed_images(ID, after_id=first[-1].id, limit=2)
+
+    assert [image.position for image in first + rest] == [1, 3, 4], "the copy of a URL has the same file"
+    assert len({image.output_url for image in first}) == 1
+    repository.put_back(ID, first)
+    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["a"]
+    assert [image.position for image in repository.completed_images(ID, after_id=0, limit=9)] == [4]
+
+
 def test_rows_go_on_after_the_last_one_inserted(repository: Repository) -> None:
     repository.create_request(request(0))
     assert repository.last_row(ID) == 0
