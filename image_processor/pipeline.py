@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 ROWS_PER_CHUNK = 250  # inserted in one transaction; between two of them those who ask have their turn
 MANY_ROWS = 10_000
 ROWS_PER_PAGE = 250  # read at once when results are gathered
-IMAGES_PER_PAGE = 1_000  # looked for at once on the disk
+IMAGES_PER_PAGE = 250  # looked for at once on the disk
 
 
 class Pipeline:
