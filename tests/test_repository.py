@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 
 from image_processor.database import Database, now, prepare_engine
 from image_processor.first_products import FirstProducts
-from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt
+from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt, WebhookDelivery
 from image_processor.models import DeliveryState as State
 from image_processor.outbox import Outbox, new_delivery
 from image_processor.repository import (
@@ -198,15 +198,21 @@ def test_rows_go_on_after_the_last_one_inserted(repository: Repository) -> None:
     assert repository.last_row(ID) == 3, "a chunk is inserted whole or not at all"
 
 
-def test_the_final_state_and_the_webhook_come_together(repository: Repository, database: Database) -> None:
-    outbox = Outbox(database)
+def finished_with_webhook(repository: Repository) -> WebhookDelivery:
+    """The delivery of a request that has come to its end."""
     repository.create_request(request(0))
     found = repository.claim(ID)
     assert found is not None
     found.status, found.message, found.completed_at = RequestStatus.COMPLETED, "Done.", now()
     delivery = new_delivery(ID, "https://a.example/", "{}")
-
     repository.finish(found, delivery)
+    return delivery
+
+
+def test_the_final_state_and_the_webhook_come_together(repository: Repository, database: Database) -> None:
+    outbox = Outbox(database)
+
+    delivery = finished_with_webhook(repository)
 
     assert repository.unfinished_requests() == []
     assert repository.claim(ID) is None
@@ -219,12 +225,7 @@ def test_the_final_state_and_the_webhook_come_together(repository: Repository, d
 
 def test_a_delivery_and_its_attempts_are_of_one_moment(repository: Repository, database: Database) -> None:
     outbox = Outbox(database)
-    repository.create_request(request(0))
-    found = repository.claim(ID)
-    assert found is not None
-    found.status, found.message, found.completed_at = RequestStatus.COMPLETED, "Done.", now()
-    delivery = new_delivery(ID, "https://a.example/", "{}")
-    repository.finish(found, delivery)
+    delivery = finished_with_webhook(repository)
     assert [attempts for _, attempts in outbox.deliveries_with_attempts(ID)] == [[]]
 
     def attempt_often() -> None:
