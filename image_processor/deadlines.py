@@ -100,7 +100,7 @@ class Watchdog:
     """Watches any number of deadlines with one thread, which runs only while there are some."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # entered without Python's help, unlike the condition
         self._changed = threading.Condition(self._lock)
         self._watched: set[Deadline] = set()
         self._thread: threading.Thread | None = None

@@ -27,7 +27,7 @@ class MemoryBudget:
         self._used = 0
         self._next_ticket = 0
         self._serving = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # entered without Python's help, unlike the condition
         self._changed = threading.Condition(self._lock)
 
     @contextmanager
@@ -59,7 +59,7 @@ class Backlog:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # entered without Python's help, unlike the condition
         self._changed = threading.Condition(self._lock)
 
     def add(self, size: int) -> None:
