@@ -29,14 +29,17 @@ def _is_loopback(host: str) -> bool:
 class AnswersFirst(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threads, for whose answers the work waits a moment."""
 
+    def enqueue_req(self, conn: Any) -> None:
+        """A call has come. The hook `pre_request` comes when it has been read, for which it waits as well."""
+        self.wsgi.extensions["right_of_way"].begin(conn)
+        super().enqueue_req(conn)
+
     def handle(self, conn: Any) -> Any:
-        """Answer a call. The hooks `pre_request` and `post_request` leave its reading out, which waits as well."""
-        right_of_way = self.wsgi.extensions["right_of_way"]
-        right_of_way.begin()
+        """Answer a call."""
         try:
             return super().handle(conn)
         finally:
-            right_of_way.end()
+            self.wsgi.extensions["right_of_way"].end(conn)
 
 
 wsgi_app = "app:serve()"

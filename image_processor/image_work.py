@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 DOWNLOADED = 32
 MAX_BACKLOG_BYTES = 256_000_000  # downloaded and not yet compressed, of all requests together
 GATHER_SECONDS = 0.01
+COMPRESS_WAIT_SECONDS = 0.01  # for whoever is being answered; three threads do not make up for more
 BATCH_SECONDS = 0.4
 BATCH_IMAGES = 256
 WAKE_SECONDS = 0.125
@@ -248,6 +249,7 @@ class ImageWork:
 
     def _compress(self, image: ImageTask, source: bytes) -> StoredImage:
         """In a compress thread: the bytes become a smaller file, stored under the image's own name."""
+        self._workshop.right_of_way.give_way(COMPRESS_WAIT_SECONDS)
         if self._left:
             raise ImageCancelled
         compressor = self._workshop.alone if image.suspect else self._workshop.compressor

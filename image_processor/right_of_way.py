@@ -6,6 +6,7 @@ and of the database, and each time it queued behind sixteen downloads: 22 ms for
 
 import threading
 import time
+from math import inf
 from typing import Final
 
 SECONDS: Final = 0.02
@@ -19,28 +20,31 @@ class RightOfWay:
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
-        self._ends: dict[int, float] = {}  # of the right of each thread that is answering
+        self._ends: dict[object, float] = {}  # of the right of each call
         self._changed = threading.Condition()
 
-    def begin(self) -> None:
-        """Somebody is being answered by this thread from now on."""
+    def begin(self, call: object) -> None:
+        """`call` (whatever names it, and can be hashed) is being answered from now on."""
         with self._changed:
-            self._ends[threading.get_ident()] = time.monotonic() + self._seconds
+            self._ends[call] = time.monotonic() + self._seconds
 
-    def end(self) -> None:
-        """This thread has answered."""
+    def end(self, call: object) -> None:
+        """`call` has been answered."""
         with self._changed:
-            self._ends.pop(threading.get_ident(), None)
+            self._ends.pop(call, None)
             if self._seconds_left() <= 0:
                 self._changed.notify_all()
 
-    def give_way(self) -> None:
-        """Return when nobody has the right of way, and in any case when those have lost it who have it now."""
+    def give_way(self, at_most: float = inf) -> None:
+        """Return when nobody has the right of way, and in any case when those have lost it who have it now.
+
+        Nor does it last longer than `at_most` seconds.
+        """
         if not self._ends:
             return
         with self._changed:
             if (seconds := self._seconds_left()) > 0:
-                self._changed.wait(seconds)
+                self._changed.wait(min(seconds, at_most))
 
     def _seconds_left(self) -> float:
         return max(self._ends.values(), default=0.0) - time.monotonic()

@@ -11,10 +11,10 @@ def answering(right_of_way: RightOfWay, end: threading.Event) -> threading.Threa
     begun = threading.Event()
 
     def answer() -> None:
-        right_of_way.begin()
+        right_of_way.begin(end)
         begun.set()
         end.wait(30)
-        right_of_way.end()
+        right_of_way.end(end)
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
@@ -48,6 +48,15 @@ def test_work_waits_until_everybody_is_answered() -> None:
     assert not later.is_alive(), "nobody asks"
 
 
+def test_work_waits_no_longer_than_it_likes() -> None:
+    right_of_way = RightOfWay(seconds=60)
+    right_of_way.begin("a call")
+    began = time.monotonic()
+    right_of_way.give_way(at_most=0.05)
+    assert 0.04 < time.monotonic() - began < 10
+    right_of_way.end("a call")
+
+
 def test_an_answer_without_end_holds_nobody_up() -> None:
     right_of_way = RightOfWay(seconds=0.05)
     end = threading.Event()
@@ -57,8 +66,8 @@ def test_an_answer_without_end_holds_nobody_up() -> None:
     right_of_way.give_way()
     for _ in range(1_000):
         right_of_way.give_way()
-        right_of_way.begin()
-        right_of_way.end()
+        right_of_way.begin(1)
+        right_of_way.end(1)
         right_of_way.give_way()
     assert time.monotonic() - began < 10, "its right is over; a thousand waits would have taken 50 s"
     end.set()
