@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, cast
 
-from sqlalchemy import Select, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -448,33 +448,13 @@ class Repository:
         self, request_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
     ) -> list[ImageTask]:
         """Images to be worked, by id: those of one `host`, or of all hosts but some. URLs met before are left out."""
-        same = ProductImage.__table__.alias("same")
-        copies = select(func.count()).where(same.c.same_as_id == ProductImage.id).scalar_subquery()
-        tasks = (
-            select(
-                ProductImage.id,
-                ProductImage.row,
-                ProductImage.position,
-                ProductImage.input_url,
-                ProductImage.host,
-                (copies + 1).label("slots"),
-                ProductImage.suspect,
-            )
-            .where(
-                ProductImage.request_id == request_id,
-                ProductImage.status == ImageStatus.PENDING,
-                ProductImage.same_as_id.is_(None),
-                ProductImage.id > after_id,
-            )
-            .order_by(ProductImage.id)
-            .limit(limit)
-        )
-        if host is not None:
-            tasks = tasks.where(ProductImage.host == host)
-        elif without:
-            tasks = tasks.where(ProductImage.host.not_in(without))
+        place = {"request_id": request_id, "after_id": after_id, "limit": limit}
         with self._read() as session:
-            return [ImageTask(*task) for task in session.execute(tasks)]
+            if host is not None:
+                tasks = session.execute(_PENDING_OF_HOST, place | {"host": host})
+            else:
+                tasks = session.execute(_PENDING_WITHOUT, place | {"without": without})
+            return [ImageTask(*task) for task in tasks]
 
     def record_images(self, request_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
         """Write a batch: what was begun, what is final, and the counters, in one transaction.
@@ -508,23 +488,19 @@ class Repository:
         def slots(status: ImageStatus) -> int:
             return sum(record.image.slots for record in records if record.status is status)
 
-        row = ProcessingRequest
-        worked = row.succeeded + row.failed + row.cancelled + sum(record.image.slots for record in records)
-        # Within a run it never falls, not even when files were lost and are worked again.
-        progress = 100.0 * (worked - row.run_base) / (row.total - row.run_base)
-        session.execute(
-            update(row)
-            .where(row.id == request_id)
-            .values(
-                processing=sum(image.slots for image in started),
-                succeeded=row.succeeded + slots(ImageStatus.COMPLETED),
-                failed=row.failed + slots(ImageStatus.FAILED),
-                cancelled=row.cancelled + slots(ImageStatus.CANCELLED),
-                progress=case((progress > row.progress, progress), else_=row.progress),
-                bytes_in=row.bytes_in + sum((record.bytes_in or 0) * record.image.slots for record in records),
-                bytes_out=row.bytes_out + sum((record.bytes_out or 0) * record.image.slots for record in records),
-                updated_at=now(),
-            )
+        session.connection().execute(
+            _COUNT,
+            {
+                "request_id": request_id,
+                "started": sum(image.slots for image in started),
+                "more_worked": sum(record.image.slots for record in records),
+                "more_succeeded": slots(ImageStatus.COMPLETED),
+                "more_failed": slots(ImageStatus.FAILED),
+                "more_cancelled": slots(ImageStatus.CANCELLED),
+                "more_in": sum((record.bytes_in or 0) * record.image.slots for record in records),
+                "more_out": sum((record.bytes_out or 0) * record.image.slots for record in records),
+                "now": now(),
+            },
         )
 
     def suspect(self, image_ids: Sequence[int]) -> None:
@@ -585,7 +561,59 @@ def _image_values(request_id: str, product_id: int, row: int, image: NewImage) -
     }
 
 
-_REQUEST = select(ProcessingRequest).where(ProcessingRequest.id == bindparam("id"))  # half the time of `session.get`
+def _pending(condition: ColumnElement[bool]) -> Select[Any]:
+    """The next images to be worked that meet a condition, with the number of those that share their URL."""
+    same = ProductImage.__table__.alias("same")
+    copies = select(func.count()).where(same.c.same_as_id == ProductImage.id).scalar_subquery()
+    return (
+        select(
+            ProductImage.id,
+            ProductImage.row,
+            ProductImage.position,
+            ProductImage.input_url,
+            ProductImage.host,
+            (copies + 1).label("slots"),
+            ProductImage.suspect,
+        )
+        .where(
+            ProductImage.request_id == bindparam("request_id"),
+            ProductImage.status == ImageStatus.PENDING,
+            ProductImage.same_as_id.is_(None),
+            ProductImage.id > bindparam("after_id"),
+            condition,
+        )
+        .order_by(ProductImage.id)
+        .limit(bindparam("limit"))
+    )
+
+
+def _count() -> Update:
+    """The counters of a request go on: what was worked, by how it came out, and what is in hand."""
+    row = ProcessingRequest.__table__.c
+    worked = row.succeeded + row.failed + row.cancelled + bindparam("more_worked")
+    # Within a run it never falls, not even when files were lost and are worked again.
+    progress = 100.0 * (worked - row.run_base) / (row.total - row.run_base)
+    return (
+        update(ProcessingRequest.__table__)  # type: ignore[arg-type]
+        .where(row.id == bindparam("request_id"))
+        .values(
+            processing=bindparam("started"),
+            succeeded=row.succeeded + bindparam("more_succeeded"),
+            failed=row.failed + bindparam("more_failed"),
+            cancelled=row.cancelled + bindparam("more_cancelled"),
+            progress=case((progress > row.progress, progress), else_=row.progress),
+            bytes_in=row.bytes_in + bindparam("more_in"),
+            bytes_out=row.bytes_out + bindparam("more_out"),
+            updated_at=bindparam("now"),
+        )
+    )
+
+
+# Made once: to build one of these anew takes longer than the database needs for it.
+_REQUEST = select(ProcessingRequest).where(ProcessingRequest.id == bindparam("id"))
+_PENDING_OF_HOST = _pending(ProductImage.host == bindparam("host"))
+_PENDING_WITHOUT = _pending(ProductImage.host.not_in(bindparam("without", expanding=True)))
+_COUNT = _count()
 _RESULT = tuple(getattr(ProductImage, name) for name in ImageResult.__dataclass_fields__)
 _FINAL_COLUMNS = (
     "status", "attempts", "output_url", "kept_original", "note", "bytes_in", "bytes_out", "width", "height",
