@@ -592,7 +592,7 @@ def _count() -> Update:
     row = ProcessingRequest.__table__.c
     worked = row.succeeded + row.failed + row.cancelled + bindparam("more_worked")
     # Within a run it never falls, not even when files were lost and are worked again.
-    progress = 100.0 * (worked - row.run_base) / (row.total - row.run_base)
+    progress = 100.0 * (worked - row.run_base) / func.nullif(row.total - row.run_base, 0)
     return (
         update(ProcessingRequest.__table__)  # type: ignore[arg-type]
         .where(row.id == bindparam("request_id"))

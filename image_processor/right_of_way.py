@@ -1,7 +1,7 @@
 """Who asks goes first: work that is about to begin waits a moment while somebody is being answered.
 
-There is one interpreter. An answer gives it away and asks for it again some thirty times, at every read of the socket
-and of the database, and each time it queued behind sixteen downloads: 22 ms for a status that takes 4.
+There is one interpreter. An answer gives it away and asks for it again at every system call, and each time it queued
+behind sixteen downloads and three compress threads: 22 ms for a status that takes 4.
 """
 
 import threading
@@ -15,7 +15,7 @@ SECONDS: Final = 0.02
 class RightOfWay:
     """Knows whether somebody is being answered. Thread-safe.
 
-    An answer has the right for its first `seconds`: a client that drips its upload must not hold the work up.
+    A call has the right for `seconds` from when it came: a client that drips its upload must not hold the work up.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:

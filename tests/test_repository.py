@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -62,6 +63,24 @@ def with_images(repository: Repository, *urls: str) -> list[ImageTask]:
 
 def done(image: ImageTask) -> ImageRecord:
     return ImageRecord(image, ImageStatus.COMPLETED, 1, output_url=f"u{image.id}", bytes_in=10, bytes_out=4)
+
+
+def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(repository: Repository) -> None:
+    repository.create_request(request(6))
+    places = enumerate(("a", "b", "c", "a", "b", "a"), start=1)
+    images = [NewImage(place, f"http://{host}/{place}", f"http://{host}/{place}", host) for place, host in places]
+    repository.insert_products(ID, [NewProduct(1, "1", "SKU", [image.input_url for image in images], images)])
+
+    def positions(after: int, limit: int, **hosts: Any) -> list[int]:
+        return [image.position for image in repository.pending_images(ID, after, limit, **hosts)]
+
+    first = repository.pending_images(ID, 0, 1)[0].id
+    assert positions(0, 100) == [1, 2, 3, 4, 5, 6]
+    assert positions(0, 100, host="a") == [1, 4, 6]
+    assert positions(first, 1, host="a") == [4]
+    assert positions(0, 100, without=["a"]) == [2, 3, 5]
+    assert positions(0, 2, without=["c", "a"]) == [2, 5]
+    assert positions(0, 100, without=["a", "b", "c"]) == positions(0, 100, host="d") == []
 
 
 def test_the_first_products_are_told_as_they_are_recorded(repository: Repository) -> None:
