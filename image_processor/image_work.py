@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 
 from image_processor.alone import AloneCompressor
 from image_processor.compressor import CompressedPicture, CompressOptions, Compressor
@@ -119,7 +120,8 @@ class ImageWork:
         self._begun = 0
         self._left = False
         self._told = WORKING
-        self._recorded_at = self._checked_at = self._busy_at = time.monotonic()
+        self._recorded_at = self._busy_at = time.monotonic()
+        self._checked_at = -inf  # somebody may have cancelled before the first image
 
     def run(self) -> None:
         """Work until every image is final and recorded, or somebody cancels.

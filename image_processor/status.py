@@ -301,7 +301,7 @@ def _counts(request: ProcessingRequest) -> Counts:
 def _progress(request: ProcessingRequest) -> Progress:
     percent = 100.0 if request.done and not request.total else round(request.progress, 1)
     seconds = _seconds_worked(request)
-    worked = request.worked - request.run_base
+    worked = request.worked - request.cancelled - request.run_base
     pace = worked / seconds if seconds and worked > 0 else None
     left = request.total - request.worked
     eta = 0 if request.done else round(left / pace) if pace else None

@@ -62,6 +62,20 @@ def test_cancel_keeps_what_is_done_and_says_so(server: NewServer, host: ImageHos
     assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 2, "a new run has a new webhook id"
 
 
+def test_what_is_cancelled_before_its_first_image_downloads_nothing(server: NewServer, host: ImageHost) -> None:
+    running = server(**ALLOW)
+    app = create_app(instance_path=running.instance, processed_images_path=running.images)  # takes it, works nothing
+    upload = {"file": (io.BytesIO(catalogue(hosted(host, 1) * 40)), "catalogue.csv")}
+    request_id = app.test_client().post("/upload", data=upload).json["request_id"]  # type: ignore[index]
+    assert app.test_client().post(f"/api/v1/requests/{request_id}/cancel").status_code == 202
+
+    running.start()
+    status = running.wait_until_done(request_id)
+    assert (status["status"], status["outcome"], status["counts"]["cancelled"]) == ("Cancelled", "cancelled", 40)
+    assert status["progress"]["images_per_second"] is None
+    assert not host.hits
+
+
 def test_what_hangs_when_a_request_is_cancelled_does_not_come_back_after_it_is_deleted(
     server: NewServer, host: ImageHost
 ) -> None:
