@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -151,7 +152,8 @@ def _new_app(settings: Settings) -> OpenAPI:
     app.wsgi_app = CallIds(app.wsgi_app)  # type: ignore[method-assign]
     instance = settings.instance_path.resolve()
     app.config.update(
-        SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
+        SECRET_KEY=settings.secret_key
+        or _kept_secret(instance / "secret_key", partial(secrets.token_urlsafe, 48), _is_key),
         SQLALCHEMY_DATABASE_URI=settings.database_url or f"sqlite:///{instance / 'skulight.db'}",
         # Up to 64 request threads and 32 HTTP threads ask at the same time, each for a moment.
         # Parameters hold texts of strangers, which do not belong into the log.
@@ -168,15 +170,25 @@ def _new_app(settings: Settings) -> OpenAPI:
     return app
 
 
-def _kept_secret(path: Path, make: Callable[[], str]) -> str:
-    """The secret in a file that only its owner may read; made at the first start, whichever process comes first."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(make())
-    return path.read_text().strip()
+def _kept_secret(path: Path, make: Callable[[], str], valid: Callable[[str], bool]) -> str:
+    """The secret in a file that only its owner may read; made at the first start, by the process that comes first."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as new, suppress(FileExistsError):
+            new.write(make())
+            new.flush()
+            os.fsync(new.fileno())
+            os.link(new.name, path)  # whole, and never in place of one that is there
+    secret = path.read_text(errors="surrogateescape").strip()
+    if not valid(secret):
+        raise ConfigError(
+            f"The file {str(path)!r} is empty or holds no valid secret. Restore it from a backup, set "
+            f"IMAGE_PROCESSOR_{path.name.upper()}, or remove the file: a new secret is then made at the next start."
+        )
+    return secret
+
+
+def _is_key(text: str) -> bool:
+    return len(text) >= 16 and text.isprintable()
 
 
 def _start_log(settings: Settings) -> None:
@@ -336,10 +348,10 @@ def _workshop(settings: Settings, storage: Storage, client: GuardedClient, metri
 
 
 def _webhook_secrets(settings: Settings) -> tuple[str, ...]:
-    given = settings.webhook_secret or _kept_secret(settings.instance_path / "webhook_secret", new_secret)
-    if not all(valid_secret(secret) for secret in given.split()):
+    given = settings.webhook_secret or _kept_secret(settings.instance_path / "webhook_secret", new_secret, _are_secrets)
+    if not _are_secrets(given):
         raise ConfigError(
-            f"IMAGE_PROCESSOR_WEBHOOK_SECRET makes no sense: it must be {SECRET_FORM} (or two of them, with a space)."
+            f"IMAGE_PROCESSOR_WEBHOOK_SECRET is not valid: it must be {SECRET_FORM} (or two of them, with a space)."
         )
     return tuple(given.split())
 
@@ -357,6 +369,10 @@ def _compile_templates(app: Flask) -> None:
     """Get the pages ready, so that nobody waits for it who opens one first: 0.1 s for that of a request."""
     for template in Path(app.root_path, str(app.template_folder)).glob("*.html"):
         app.jinja_env.get_template(template.name)
+
+
+def _are_secrets(text: str) -> bool:
+    return bool(text.split()) and all(valid_secret(secret) for secret in text.split())
 
 
 def _tidy(control: Control, retention_days: int) -> None:
