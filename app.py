@@ -135,6 +135,9 @@ def _make_folders(settings: Settings) -> None:
             ) from error
 
 
+    os.umask(0o077)  # new files are private; only `Storage` makes images readable for others
+    with suppress(PermissionError):  # the folder of another user
+        settings.instance_path.chmod(0o700)
 def _new_app(settings: Settings) -> OpenAPI:
     app = OpenAPI(
         __name__,

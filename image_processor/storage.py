@@ -25,19 +25,18 @@ PUBLIC_PATH = "/processed_images/"
 class NewFile:
     """A file that is being written. It appears under its name only when `keep` is called."""
 
-    def __init__(self, file: BinaryIO, folder: str, path: str, readable: bool) -> None:
+    def __init__(self, file: BinaryIO, folder: str, path: str) -> None:
         self.file = file
         self.kept = False
         self._folder = folder
         self._path = path
-        self._readable = readable
 
-    def keep(self, name: str, *, durable: bool = False) -> None:
+    def keep(self, name: str, *, durable: bool = False, public: bool = True) -> None:
         """Give the file its name, at once and whole. `durable` waits until the disk has it."""
         self.file.flush()
         if durable:
             os.fsync(self.file.fileno())
-        if not self._readable:
+        if public:
             os.fchmod(self.file.fileno(), 0o644)  # a web server may read these
         os.replace(self._path, f"{self._folder}/{name}")
         self.kept = True
@@ -46,7 +45,7 @@ class NewFile:
 
 
 class Storage:
-    """The files of all requests: uploads (private), compressed images and output.csv (public).
+    """The files of all requests: compressed images (others may read them), uploads and output.csv (private).
 
     Where each image passes by, paths are texts: to build three `Path`s took twenty calls.
     """
@@ -56,7 +55,6 @@ class Storage:
         self._uploads = uploads.resolve()
         self._token = uuid.uuid4().hex  # tells this process's half-written files from those of one before it
         self._numbers = itertools.count()
-        self._readable = 0o666 & ~_umask() == 0o644
         self.images.mkdir(parents=True, exist_ok=True)
         self._uploads.mkdir(parents=True, exist_ok=True)
 
@@ -64,7 +62,7 @@ class Storage:
         """Keep an uploaded catalogue as it came. On the disk when this returns."""
         with self._locked_file(str(self._uploads)) as new:
             new.file.write(data)
-            new.keep(self.upload_path(request_id).name, durable=True)
+            new.keep(self.upload_path(request_id).name, durable=True, public=False)
 
     def drop_upload(self, request_id: str) -> None:
         """Forget an upload whose request could not be recorded."""
@@ -86,7 +84,7 @@ class Storage:
         """Let `write` fill output.csv; it replaces an older one, whole and durable."""
         with self.new_image(request_id) as new:
             write(new.file)
-            new.keep(OUTPUT_NAME, durable=True)
+            new.keep(OUTPUT_NAME, durable=True, public=False)
 
     def output_path(self, request_id: str) -> Path:
         """Where the output.csv of a request lies, whether it exists or not."""
@@ -141,7 +139,7 @@ class Storage:
         # Not `tempfile`: its names cost as much time as all the rest, and ours are unique by themselves.
         path = f"{folder}/{self._token}-{next(self._numbers)}{TEMPORARY}"
         with _opened(folder, path) as file:
-            new = NewFile(file, folder, path, self._readable)
+            new = NewFile(file, folder, path)
             try:
                 yield new
             finally:
@@ -169,13 +167,6 @@ def image_name(row: int, position: int, extension: str) -> str:
     return f"{row}-{position}{extension}"
 
 
-def _umask() -> int:
-    """What the process takes away from the rights of new files. It cannot be asked for without setting it."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return umask
-
-
 def _name_in(url: str) -> str:
     return url.rpartition("/")[2]
 
@@ -185,6 +176,7 @@ def _opened(folder: str, path: str) -> BinaryIO:
         return open(path, "x+b")
     except FileNotFoundError:
         Path(folder).mkdir(exist_ok=True)
+        os.chmod(folder, 0o755)  # whatever the umask is
         return open(path, "x+b")
 
 

@@ -1,11 +1,14 @@
 """Files are whole or absent, and named by place."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app import create_app
 from image_processor.storage import Storage, image_name
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +35,47 @@ def test_a_kept_file_appears_whole_under_its_name_and_replaces_the_older(storage
 
     assert {path.name: path.read_bytes() for path in (storage.images / "r1").iterdir()} == {"1-1.jpg": b"second"}
     assert (storage.images / "r1" / "1-1.jpg").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o000], ids=["umask 022", "umask 077", "umask 000"])
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def rights(folder: Path) -> dict[str, str]:
+    """The rights of everything in a folder, by name."""
+    return {str(path.relative_to(folder)): f"{path.stat().st_mode & 0o777:o}" for path in folder.rglob("*")}
+
+
+def test_only_images_can_be_read_by_others_whatever_the_umask_is(umask: None, tmp_path: Path) -> None:
+    app = create_app(instance_path=tmp_path / "instance", processed_images_path=tmp_path / "images")
+    storage: Storage = app.extensions["storage"]
+    storage.keep_upload("r1", b"catalogue")
+    for new_file in (storage.new_image, storage.new_thumbnail):
+        with new_file("r1") as new:
+            assert os.fstat(new.file.fileno()).st_mode & 0o777 == 0o600
+            new.keep("1-1.jpg")
+    storage.write_output("r1", lambda file: file.write(b"prices") and None)
+
+    found = rights(tmp_path)
+    assert {found[name] for name in ("instance/uploads/r1.csv", "images/r1/output.csv")} == {"600"}
+    assert {found[name] for name in ("images/r1", "images/r1/thumbnails")} == {"755"}
+    assert found["images/r1/1-1.jpg"] == "644"
+
+
+def test_the_folder_of_the_database_is_closed_to_others(umask: None, tmp_path: Path) -> None:
+    folders = {"instance_path": tmp_path / "i", "processed_images_path": tmp_path / "p"}
+    folders["instance_path"].mkdir()
+    folders["instance_path"].chmod(0o755)  # as older versions made it
+
+    create_app(**folders)
+
+    found = rights(tmp_path)
+    assert found.pop("p") in ("755", "700", "777"), "as the umask has it"
+    assert (found["i"], found["i/uploads"], found["i/skulight.db"]) == ("700", "700", "600")
+    assert {mode[-2:] for mode in found.values()} == {"00"}, found
 
 
 def test_an_error_while_output_csv_is_written_keeps_the_old_one(storage: Storage) -> None:
