@@ -4,7 +4,8 @@ import io
 import json
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from flask import Response, current_app, g, jsonify, request, send_file, send_from_directory
@@ -62,7 +63,7 @@ from image_processor.models import (
 from image_processor.product_csv import ProductCSV, write_problems
 from image_processor.status import StatusBody, image_body, links, timestamp
 from image_processor.storage import OUTPUT_NAME, Storage
-from image_processor.uploads import Uploads
+from image_processor.uploads import Uploads, clean_name
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
@@ -286,10 +287,9 @@ def sizes(path: RequestPath) -> Response:
 def errors_csv(path: RequestPath) -> Response:
     """The rows that failed, with only the URLs that failed and the reason."""
     file, found = _answers().errors_csv(path.request_id)
-    answer = send_file(file, mimetype="text/csv", as_attachment=True, download_name=download_name(found, "errors.csv"))
+    answer = _download(file, f"text/csv; charset={found.charset}", found, "errors.csv")
     answer.content_length = file.seek(0, io.SEEK_END)
     file.seek(0)
-    answer.content_type = f"text/csv; charset={found.charset}"
     return answer
 
 
@@ -308,9 +308,8 @@ def images_zip(path: RequestPath) -> Response:
     archive = ZipStream(sized=True)
     for file, name in files:
         archive.add_path(file, name)
-    answer = Response(iter(archive), content_type="application/zip")
-    answer.content_length = len(archive)
-    answer.headers.set("Content-Disposition", "attachment", filename=download_name(found, "images.zip"))
+    answer = _download(io.BytesIO(), "application/zip", found, "images.zip")
+    answer.response, answer.content_length = iter(archive), len(archive)
     return answer
 
 
@@ -389,23 +388,16 @@ def redeliver(path: DeliveryPath) -> Response:
 )
 def output_csv(path: RequestPath) -> Response:
     """The result: the uploaded catalogue with the column `Output Image Urls`, in the same order."""
-    return send_output(path.request_id)
+    file, found = _answers().output_csv(path.request_id)
+    return _download(file, f"text/csv; charset={found.charset}", found, OUTPUT_NAME)
 
 
-def send_output(request_id: str) -> Response:
-    """output.csv as a download, in the encoding of the upload."""
-    path, found = _answers().output_csv(request_id)
-    answer = send_file(
-        path, mimetype="text/csv", as_attachment=True, download_name=download_name(found, OUTPUT_NAME), max_age=0
-    )
-    answer.content_type = f"text/csv; charset={found.charset}"
+def _download(file: Path | BinaryIO, content_type: str, found: ProcessingRequest, kind: str) -> Response:
+    """A result as a file that is named after the upload: Werkzeug writes any name as RFC 6266 and 8187 say."""
+    stem = Path(clean_name(found.filename)).stem or "catalogue"
+    answer = send_file(file, content_type, as_attachment=True, download_name=f"{stem}-{kind}", max_age=0)
+    answer.content_type = content_type
     return answer
-
-
-def download_name(found: ProcessingRequest, kind: str) -> str:
-    """The file name that a result is offered under: after the uploaded file."""
-    stem = found.filename.rpartition(".")[0] or found.filename or "catalogue"
-    return f"{stem}-{kind}"
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -429,11 +421,8 @@ class FilePath(BaseModel):
     },
 )
 def processed_image(path: FilePath) -> Response:
-    """A compressed image, or the output.csv of a request."""
-    request_id, _, name = path.filename.partition("/")
-    if name == OUTPUT_NAME:
-        return send_output(request_id)
-    media_type = CONTENT_TYPES.get("." + name.rpartition(".")[2])
+    """A compressed image."""
+    media_type = CONTENT_TYPES.get("." + path.filename.rpartition(".")[2])
     if media_type is None:
         raise NotFound(f"There is no file {path.filename[:200]!r}.")
     answer = send_from_directory(_storage().images, path.filename, mimetype=media_type, max_age=YEAR_SECONDS)

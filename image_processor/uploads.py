@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import PureWindowsPath
 from typing import Any
 
 from image_processor import call_ids
@@ -130,6 +131,13 @@ class Uploads:
         return accepted
 
 
+def clean_name(filename: str) -> str:
+    """A file's name without folders and control characters: at most 180 characters and an ending of 20."""
+    words = "".join(char for char in filename if char.isprintable() or char.isspace()).split()
+    path = PureWindowsPath(" ".join(words))  # separates by / and by \\
+    return path.stem[:180] + path.suffix[:20]
+
+
 def _check_webhook(options: UploadOptions) -> None:
     if options.webhook_url is not None and (reason := check_url(options.webhook_url)):
         raise InvalidWebhookURL(f"The webhook URL {options.webhook_url[:200]!r} cannot be called: {reason}")
@@ -149,7 +157,7 @@ def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, b
         id=str(uuid.uuid4()),
         status=RequestStatus.PENDING,
         message="Accepted; the images are worked next.",
-        filename=filename,
+        filename=clean_name(filename),
         charset=catalogue.dialect.charset,
         warnings=catalogue.warnings,
         row_count=catalogue.row_count,

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -52,6 +53,29 @@ def test_a_raw_body_and_a_part_of_any_name_are_taken(client: FlaskClient) -> Non
     assert raw.status_code == part.status_code == 202
     assert raw.get_json()["options"]["quality"] == 40
     assert part.get_json()["filename"] == "x.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("каталог.csv", "каталог.csv"),
+        ("a\r\n\x1bb.csv", "a b.csv"),
+        ("..\\..\\shop/prices\u202e.csv", "prices.csv"),
+        ("n" * 20_000 + ".csv", "n" * 180 + ".csv"),
+        ("n." + "e" * 20_000, "n." + "e" * 19),
+    ],
+    ids=range(5),
+)
+def test_the_name_of_an_upload_is_kept_without_folders_and_control_characters_and_cut(
+    client: FlaskClient, name: str, kept: str
+) -> None:
+    form = "--x\r\nContent-Disposition: form-data; name=file; filename*=UTF-8''%s\r\n\r\n%s\r\n--x--\r\n"
+    body = form % (quote(name, safe=""), GOOD.decode())
+
+    answer = client.post("/upload", data=body.encode(), content_type="multipart/form-data; boundary=x")
+
+    assert answer.status_code == 202
+    assert answer.get_json()["filename"] == kept
 
 
 def test_options_come_with_the_form(client: FlaskClient) -> None:

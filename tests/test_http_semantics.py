@@ -1,5 +1,6 @@
 """What HTTP promises, on every kind of answer: methods, validators, ranges, pages, ids, and errors as problems."""
 
+import contextlib
 import io
 import json
 import logging
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from api_examples import BASE, HEAD, Worked, worked_request
 from flask.testing import FlaskClient
+from werkzeug.http import parse_options_header
 
 from app import create_app
 from image_processor.log_lines import JSONLine, OneLine
+from image_processor.models import ProcessingRequest, db
 
 PROBLEM = "application/problem+json"
 
@@ -38,6 +41,18 @@ def form(text: str = HEAD + "1.,SKU1,https://a.example/1.jpg\n") -> dict[str, ob
     return {"file": (io.BytesIO(text.encode()), "catalogue.csv")}
 
 
+@contextlib.contextmanager
+def named(worked: Worked, filename: str) -> Iterator[None]:
+    """The request as if its catalogue had been uploaded under this name, kept as it came."""
+    with worked.application.app_context():
+        request = db.session.get_one(ProcessingRequest, worked.request_id)
+        before, request.filename = request.filename, filename
+        db.session.commit()
+        yield
+        request.filename = before
+        db.session.commit()
+
+
 # ---- methods, validators, ranges -----------------------------------------------------------------------------------
 
 
@@ -52,6 +67,38 @@ def test_head_answers_like_get_without_the_body(client: FlaskClient, worked: Wor
     for name in ("Content-Type", "Content-Length", "Content-Disposition", "ETag"):
         assert head.headers.get(name) == get.headers.get(name), name
     assert int(get.headers["Content-Length"]) == len(get.data) > 0
+
+
+@pytest.mark.parametrize(
+    ("filename", "stem"),
+    [
+        ("catalogue.csv", "catalogue"),
+        ("каталог.csv", "каталог"),
+        ("カタログ.csv", "カタログ"),
+        ("prices-€.csv", "prices-€"),
+        ("Käse ''\"100%\" ; a=b.csv", "Käse ''\"100%\" ; a=b"),
+        ("a\r\nSet-Cookie: x=1.csv", "a Set-Cookie: x=1"),
+        ("a\0b\x1b[31m\u202e.csv", "ab[31m"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\shop\\prices.csv", "prices"),
+        ("n" * 100_000 + ".csv", "n" * 180),
+        ("\0", "catalogue"),
+        ("", "catalogue"),
+    ],
+    ids=range(12),
+)
+@pytest.mark.parametrize("kind", ["output.csv", "errors.csv", "images.zip"])
+def test_a_download_is_named_after_the_upload_whatever_characters_its_name_has(
+    client: FlaskClient, worked: Worked, filename: str, stem: str, kind: str
+) -> None:
+    with named(worked, filename):
+        answer = client.get(f"{worked.path}/{kind}", buffered=True)
+
+    assert (answer.status_code, len(answer.data) > 0) == (200, True)
+    header = answer.headers["Content-Disposition"]
+    assert header.isascii()
+    disposition, options = parse_options_header(header)
+    assert (disposition, options["filename"]) == ("attachment", f"{stem}-{kind}")
 
 
 @pytest.mark.parametrize(
