@@ -20,6 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from flask import Blueprint, Flask, g, jsonify, render_template, request
@@ -70,6 +71,7 @@ from image_processor.storage import Storage
 from image_processor.suspects import InHand
 from image_processor.thumbnails import Thumbnails
 from image_processor.uploads import RETRY_SECONDS, UploadOptions, Uploads
+from image_processor.urls import check_url, normalise
 from image_processor.webhook import SECRET_FORM, new_secret, valid_secret
 from image_processor.worker import Worker
 
@@ -303,14 +305,23 @@ def _build(app: Flask, settings: Settings) -> None:
 
 def _door(settings: Settings) -> Door:
     return Door(
+    own = _own_names(settings.public_base_url) if settings.public_base_url else ()
         public_base_url=settings.public_base_url,
-        trusted_hosts=tuple(host.strip() for host in settings.trusted_hosts.split(",") if host.strip()),
+        trusted_hosts=(*own, *settings.trusted_hosts.split(",")),
         api_key=settings.api_key,
         uploads_per_minute=settings.rate_limit,
     )
 
 
 def _client(settings: Settings) -> GuardedClient:
+def _own_names(base_url: str) -> tuple[str, ...]:
+    """The host that a public base URL names, with its port and without: proxies pass on either."""
+    if complaint := check_url(base_url):
+        raise ConfigError(f"IMAGE_PROCESSOR_PUBLIC_BASE_URL is {base_url!r}. {complaint}")
+    own = urlsplit(normalise(base_url))
+    return own.netloc, own.hostname or ""
+
+
     contact = f"; {settings.contact}" if settings.contact else ""
     return GuardedClient(
         user_agent=f"SKUlight/{VERSION} (product image compressor{contact})",

@@ -86,7 +86,7 @@ def _problems(*statuses: int) -> dict[str | int, Any]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-api = APIBlueprint("api", __name__, abp_responses=_problems(400, 503))
+api = APIBlueprint("api", __name__, abp_responses=_problems(400, 429, 503))
 
 
 def problem(error: RequestError | HTTPException) -> Response:
@@ -112,9 +112,10 @@ def problem(error: RequestError | HTTPException) -> Response:
 
 def _too_large_sentence() -> str:
     """Which of the framework's limits was met: the one of the whole body, or those of a form's fields."""
-    sent, limit = request.content_length or 0, current_app.config["MAX_UPLOAD_BYTES"]
-    if sent > current_app.config["MAX_CONTENT_LENGTH"]:
-        return f"The upload has {sent:,} bytes; this server takes catalogues of up to {limit:,}. Split it into several."
+    sent, limit = request.content_length or 0, request.max_content_length or 0
+    if sent > limit:
+        limit = min(limit, current_app.config["MAX_UPLOAD_BYTES"])
+        return f"The body has {sent:,} bytes; this address takes up to {limit:,}. Split a catalogue into several."
     return "The form has too many or too long fields, or more bytes than are taken; send one file and its options."
 
 
@@ -159,11 +160,11 @@ def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Respo
 
     Takes multipart with a file, or a raw text/csv body. Answers at once; the images are worked in the background.
     """
+    _door().count_upload()
     fields = query.model_dump(exclude_none=True) | form.model_dump(exclude_none=True, exclude={"file"})
     data, filename = _uploaded_file()
     if fields.pop("dry_run", False):
-        return _dry_run(data, filename)  # a question, not an upload: it does not count
-    _door().count_upload()
+        return _dry_run(data, filename)
     options = _uploads().options(**fields, idempotency_key=header.idempotency_key)
     accepted = _uploads().accept_upload(data, filename, options, g.base_url)
     answer = _json(_answers().status(accepted.id), HTTPStatus.ACCEPTED)
@@ -176,7 +177,7 @@ api.post(
     "/api/v1/requests",
     tags=[requests_tag],
     operation_id="upload",
-    responses={202: StatusBody, 200: Preview, **_problems(400, 401, 403, 413, 415, 422, 429, 503)},
+    responses={202: StatusBody, 200: Preview, **_problems(400, 401, 403, 413, 415, 422)},
 )(upload)
 for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
     api.post(alias, doc_ui=False, endpoint=f"upload_{number}")(upload)
@@ -377,6 +378,7 @@ def redeliver(path: DeliveryPath) -> Response:
     return answer
 
 
+@api.get("/processed_images/<request_id>/output.csv", doc_ui=False, endpoint="output_csv_1")
 @api.get(
     "/api/v1/requests/<request_id>/output.csv",
     tags=[requests_tag],
@@ -414,10 +416,10 @@ class FilePath(BaseModel):
     tags=[files_tag],
     operation_id="processed_image",
     responses={
-        200: {"description": "The file.", "content": {"image/*": {}, "text/csv": {}}},
-        206: {"description": "The part that `Range` asked for.", "content": {"image/*": {}, "text/csv": {}}},
+        200: {"description": "The file.", "content": {"image/*": {}}},
+        206: {"description": "The part that `Range` asked for.", "content": {"image/*": {}}},
         304: None,
-        **_problems(404, 409, 416),
+        **_problems(404, 416),
     },
 )
 def processed_image(path: FilePath) -> Response:
@@ -447,7 +449,10 @@ def sample() -> Response:
 
 
 @api.post(
-    "/webhooks/inbox", tags=[webhooks_tag], operation_id="receive_callback", responses={204: None, **_problems(401)}
+    "/webhooks/inbox",
+    tags=[webhooks_tag],
+    operation_id="receive_callback",
+    responses={204: None, **_problems(401, 413)},
 )
 def receive_callback() -> Response:
     """Receive a callback: verified by its signature, stored once per `webhook-id`."""

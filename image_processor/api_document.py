@@ -26,7 +26,6 @@ _HEADERS: dict[str, dict[str, Any]] = {
 # By operation and status; every answer has X-Request-ID.
 _ANSWERED_WITH: dict[tuple[str, str], tuple[str, ...]] = {
     ("upload", "202"): ("Location", "Retry-After"),
-    ("upload", "429"): ("Retry-After",),
     ("upload", "503"): ("Retry-After",),
     ("status", "200"): ("ETag", "Retry-After"),
     ("status", "304"): ("ETag",),
@@ -71,6 +70,8 @@ def _complete(operation: dict[str, Any], examples: dict[str, Any]) -> None:
         headers = ("X-Request-ID", *_ANSWERED_WITH.get((name, status), ()))
         if status == "401" and name not in OPEN_OPERATIONS:
             headers = (*headers, "WWW-Authenticate")
+        if status == "429":
+            headers = (*headers, "Retry-After")
         answer["headers"] = {header: {"$ref": f"#/components/headers/{header}"} for header in headers}
     for status, example in examples.items():
         content = operation["requestBody" if status == "request" else "responses"]

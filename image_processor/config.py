@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         description="Base of every URL given out, such as `https://img.example.com`; by default the trusted `Host`.",
     )
     trusted_hosts: str = Field(
-        "", description="Host names this server answers to, comma-separated; by default only the loopback names."
+        "", description="Host names served besides loopback and that of `PUBLIC_BASE_URL`, comma-separated."
     )
     proxies: int = Field(
         0, ge=0, le=10, description="Reverse proxies in front, whose `X-Forwarded-For` and `-Proto` are believed."
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         1_000_000_000, ge=10_000_000, description="Memory that pictures being compressed may take together, in bytes."
     )
     max_attempts: int = Field(3, ge=1, le=10, description="Attempts to download one image.")
-    rate_limit: int = Field(0, ge=0, description="Uploads per minute and client; 0 is no limit.")
+    rate_limit: int = Field(0, ge=0, description="Uploads and dry runs per minute and client; 0 is no limit.")
     retention_days: int = Field(0, ge=0, description="Days after which finished requests are removed; 0 keeps them.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Log lines for people, or as JSON for programs.")

@@ -15,11 +15,13 @@ from image_processor.webhook import INBOX_PATH
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SIGN_IN_PATH = "/sign-in"
-# Open without the key: results are public by their unguessable names, and a callback shows its signature instead.
-OPEN_PATHS = ("/processed_images/", "/static/", "/bootstrap/static/")
 HEALTH_PATH = "/healthz"
-OPEN_PAGES = (HEALTH_PATH, SIGN_IN_PATH)
-SIGN_INS_PER_MINUTE = 10
+# Open without the key: images are public by their unguessable names, and a callback shows its signature instead.
+OPEN_ENDPOINTS = (
+    "api.processed_image", "api.receive_callback", "api.health", "pages.sign_in", "static", "bootstrap.static",
+)  # fmt: skip
+MAX_OPEN_BYTES = 64_000
+WRONG_KEYS_PER_MINUTE = 10
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
@@ -60,6 +62,11 @@ class RateLimit:
                 )
             calls.append(now)
 
+    def forget(self, client: str) -> None:
+        """Begin to count this client's calls anew."""
+        with self._lock:
+            self._calls.pop(client, None)
+
 
 class Door:
     """What every call passes before it is served."""
@@ -76,7 +83,7 @@ class Door:
         self._trusted_hosts = trusted_hosts
         self._api_key = api_key.encode() if api_key else None
         self._uploads = RateLimit(uploads_per_minute)
-        self._sign_ins = RateLimit(SIGN_INS_PER_MINUTE)
+        self._wrong_keys = RateLimit(WRONG_KEYS_PER_MINUTE)
 
     def guard(self, app: Flask) -> None:
         """Let every call of the application pass through this door."""
@@ -87,14 +94,13 @@ class Door:
 
     def sign_in(self, key: str) -> bool:
         """Take a visitor in who knows the key. Raises TooManyRequests for one who guesses."""
-        self._sign_ins.enter(request.remote_addr or "")
-        if self._api_key is None or not hmac.compare_digest(key.encode(), self._api_key):
+        if not self._is_key(key):
             return False
         session["key"] = self._fingerprint()
         return True
 
     def count_upload(self) -> None:
-        """Count an upload of this caller. Raises TooManyRequests."""
+        """Count an upload or a dry run of this caller. Raises TooManyRequests."""
         self._uploads.enter(request.remote_addr or "")
 
     @property
@@ -104,21 +110,25 @@ class Door:
 
     def _know_the_host(self) -> None:
         """Fix the base of all URLs given out. `Host` is the caller's word: only names that are ours count."""
-        g.base_url = self._public_base_url or base_url_of(
+        called = base_url_of(
             request.scheme,
             request.environ.get("HTTP_HOST", ""),
             int(request.environ["SERVER_PORT"]),
             self._trusted_hosts,
         )
+        g.base_url = self._public_base_url or called
         # What watches over a server calls it by its address, whatever its name is; no URL is given out there.
-        if g.base_url is None and request.path != HEALTH_PATH:
+        if called is None and request.path != HEALTH_PATH:
             raise UntrustedHost(
                 "This host name is not served here. Call the server by the name it is known under, or add the name to "
                 "IMAGE_PROCESSOR_TRUSTED_HOSTS."
             )
 
     def _know_the_caller(self) -> None:
-        if self._api_key is None or _is_open() or self._shows_key() or self._is_signed_in():
+        if request.endpoint in OPEN_ENDPOINTS:
+            request.max_content_length = MAX_OPEN_BYTES
+            return
+        if self._api_key is None or self._shows_key() or self._is_signed_in():
             return
         raise Unauthorized("This server needs its API key: send it as `Authorization: Bearer …`, or sign in.")
 
@@ -133,8 +143,16 @@ class Door:
 
     def _shows_key(self) -> bool:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
-        shown = key.strip().encode("utf-8", "replace")
-        return self._api_key is not None and kind.lower() == "bearer" and hmac.compare_digest(shown, self._api_key)
+        return kind.lower() == "bearer" and self._is_key(key.strip())
+
+    def _is_key(self, shown: str) -> bool:
+        """Whether this is the key. Raises TooManyRequests, before it compares, after too many wrong ones in a row."""
+        client = request.remote_addr or ""
+        self._wrong_keys.enter(client)
+        right = self._api_key is not None and hmac.compare_digest(shown.encode("utf-8", "replace"), self._api_key)
+        if right:
+            self._wrong_keys.forget(client)
+        return right
 
     def _is_signed_in(self) -> bool:
         return hmac.compare_digest(str(session.get("key", "")), self._fingerprint())
@@ -143,12 +161,6 @@ class Door:
         """What the signed cookie holds: another key signs everybody out, and the cookie does not tell the key."""
         secret = str(current_app.secret_key).encode()
         return hmac.new(secret, self._api_key or b"", hashlib.sha256).hexdigest()
-
-
-def _is_open() -> bool:
-    if request.path == INBOX_PATH:
-        return request.method == "POST"
-    return request.path in OPEN_PAGES or request.path.startswith(OPEN_PATHS)
 
 
 def _be_strict(answer: Response) -> Response:

@@ -1,5 +1,6 @@
 """Browser: upload, watch, result, webhooks, history. Every page and every action works without JavaScript."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -27,6 +28,8 @@ PAGE = 50
 RECENT = 5
 FAILURES_AT_A_GLANCE = 5
 SKIPPED_AT_A_GLANCE = 20
+# A path of this server: `//host`, `/\\host` and, as browsers drop tabs, `/<tab>/host` name another one.
+LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]*")
 # How many pages the way back remembers; further back leads the first page.
 TRAIL = 20
 # A webhook that is due this soon is worth waiting for on its page.
@@ -78,7 +81,7 @@ def sign_in() -> ResponseReturnValue:
     """Ask for the API key, once per browser; go on to where the visitor wanted to go."""
     form = SignInForm()
     wanted = request.args.get("next", "")
-    target = wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else url_for("pages.index")
+    target = wanted if LOCAL_PATH.fullmatch(wanted) else url_for("pages.index")
     if not _door().locked:
         return redirect(target)
     status = HTTPStatus.OK

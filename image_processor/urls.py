@@ -147,7 +147,7 @@ def base_url_of(scheme: str, host_header: str, server_port: int, trusted_hosts: 
     """The base URL (no slash at the end) of this server as its visitor called it; None when the Host is not trusted.
 
     `trusted_hosts` holds `host` or `host:port`; an entry without a port admits `server_port` and the scheme's default
-    port only. Empty means the loopback names on exactly `server_port`. A forged Host must not get into the URLs given
+    port only. The loopback names count on exactly `server_port`. A forged Host must not get into the URLs given
     out (https://portswigger.net/web-security/host-header), so anything malformed is not trusted either.
     """
     called = _HOST_HEADER.fullmatch(host_header)
@@ -362,8 +362,8 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def _is_trusted(host: str, port: int, usual_ports: set[int], server_port: int, trusted_hosts: tuple[str, ...]) -> bool:
-    if not trusted_hosts:
-        return host in _LOOPBACK_NAMES and port == server_port
+    if host in _LOOPBACK_NAMES and port == server_port:
+        return True
     return any(_admits(entry.strip().lower(), host, port, usual_ports) for entry in trusted_hosts)
 
 

@@ -264,6 +264,43 @@ def test_an_unsigned_callback_changes_nothing(client: FlaskClient) -> None:
     assert client.get("/webhooks/inbox").get_json() == {"callbacks": []}
 
 
+class Endless(io.RawIOBase):
+    """A body without an end, which counts what is read of it."""
+
+    given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.given += len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", "text/csv"])
+@pytest.mark.parametrize("path", ["/webhooks/inbox", "/sign-in"])
+def test_what_needs_no_key_takes_small_bodies_only(tmp_path: Path, path: str, kind: str) -> None:
+    locked = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", api_key="k" * 16)
+    body = Endless()
+
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": "64001"}
+    answer = locked.test_client().post(path, content_type=kind, environ_overrides=environ)
+
+    assert answer.status_code == 413 or path == "/sign-in"
+    assert body.given == 0, "refused before it is read"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", "text/csv"])
+def test_a_callback_of_unknown_length_is_read_up_to_the_limit_only(client: FlaskClient, kind: str) -> None:
+    body = Endless()
+
+    environ = {"wsgi.input": body, "wsgi.input_terminated": True}
+    answer = client.post("/webhooks/inbox", content_type=kind, environ_overrides=environ)
+
+    assert answer.status_code in (401, 413), "what is cut off has no valid signature"
+    assert body.given < 200_000
+
+
 def test_errors_of_the_framework_are_problems_too(client: FlaskClient) -> None:
     unknown = client.get("/api/nothing")
     wrong = client.delete("/upload")

@@ -40,6 +40,7 @@ def token(client: FlaskClient, path: str) -> str:
         "/docs/openapi.json",
         "/status/x",
         "/api/v1/requests/x/output.csv",
+        "/processed_images/x/output.csv",
         "/webhooks/inbox",
         "/requests",
         "/",
@@ -69,9 +70,50 @@ def test_a_watchman_may_call_by_address_and_others_only_by_name(tmp_path: Path) 
     assert client.post("/healthz", headers={"Host": "10.1.2.3:8000"}).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("base", "trusted", "served"),
+    [
+        ("https://img.example.com", "", ["img.example.com", "IMG.example.com:80", "localhost", "127.0.0.1", "[::1]"]),
+        ("https://img.example.com:8443", "", ["img.example.com:8443", "img.example.com", "localhost"]),
+        ("https://bücher.example", "", ["xn--bcher-kva.example"]),
+        ("https://img.example.com", "lan.example", ["img.example.com", "lan.example", "localhost"]),
+        (None, "lan.example", ["lan.example", "localhost"]),
+    ],
+)
+def test_the_host_is_checked_whatever_the_base_of_the_links_is(
+    tmp_path: Path, base: str | None, trusted: str, served: list[str]
+) -> None:
+    app = create_app(
+        instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", public_base_url=base, trusted_hosts=trusted
+    )
+
+    def status(host: str) -> int:
+        return app.test_client().get("/readyz", headers={"Host": host}).status_code
+
+    assert {host: status(host) for host in served} == dict.fromkeys(served, 503)  # served: nothing works here
+    for host in ("rebound.example", "localhost:81", "img.example.com.evil.example", "evil.example@localhost", ""):
+        assert status(host) == 400, host
+
+
 @pytest.mark.parametrize("path", ["/processed_images/x/1-1.jpg", "/static/nothing"])
 def test_open_folders_answer_for_themselves(locked: Flask, path: str) -> None:
     assert locked.test_client().get(path).status_code == 404
+
+
+def test_the_hosted_image_needs_no_key_and_the_catalogue_beside_it_does(locked: Flask) -> None:
+    request_id = "5ba9aab8-b23c-4152-9290-1da736f716cf"
+    folder = locked.extensions["storage"].images / request_id
+    folder.mkdir()
+    (folder / "1-1.jpg").write_bytes(b"picture")
+    (folder / "output.csv").write_bytes(b"prices")
+
+    def get(name: str, **headers: str) -> int:
+        address = f"/processed_images/{request_id}/{name}"
+        return locked.test_client().get(address, headers=headers, buffered=True).status_code
+
+    assert get("1-1.jpg") == 200
+    assert [get(name) for name in ("output.csv", "%6futput.csv", "./output.csv", "output.csv/")] == [401, 401, 404, 404]
+    assert get("output.csv", **bearer(KEY)) == 404, "no such request"
 
 
 def test_a_program_with_the_key_uploads_from_anywhere(locked: Flask) -> None:
@@ -106,7 +148,10 @@ def test_a_browser_is_led_to_the_sign_in_page_and_on_to_where_it_wanted(locked: 
 
 
 def test_the_sign_in_page_leads_nowhere_else(locked: Flask) -> None:
-    for next_page in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+    for next_page in (
+        "https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/%09/evil.example",
+        "/%0a/evil.example", "/%0d%0aSet-Cookie:x=1", "%09//evil.example", "/%00", "/%20/evil.example", "",
+    ):  # fmt: skip
         client = locked.test_client()
         answer = client.post(f"/sign-in?next={next_page}", data={"csrf_token": token(client, "/sign-in"), "key": KEY})
         assert answer.headers["Location"] == "/"
@@ -119,6 +164,34 @@ def test_signing_in_is_not_for_guessing(locked: Flask) -> None:
     codes = [client.post("/sign-in", data={"csrf_token": csrf, "key": f"guess {n}"}).status_code for n in range(12)]
 
     assert codes == [403] * 10 + [429] * 2
+
+
+def test_wrong_keys_by_authorization_are_not_for_guessing_either(locked: Flask) -> None:
+    def status(address: str, key: str) -> int:
+        return (
+            locked.test_client()
+            .get("/requests", headers=bearer(key), environ_base={"REMOTE_ADDR": address})
+            .status_code
+        )
+
+    assert [status("192.0.2.1", f"guess {n}") for n in range(12)] == [401] * 10 + [429] * 2
+    assert status("192.0.2.1", KEY) == 429, "or guessing went on"
+    assert [status("192.0.2.2", KEY) for _ in range(30)] == [200] * 30
+
+
+def test_one_wrong_key_among_right_ones_stops_nobody(locked: Flask) -> None:
+    client = locked.test_client()
+
+    for _ in range(30):
+        assert client.get("/requests", headers=bearer("an old key")).status_code == 401
+        assert client.get("/requests", headers=bearer(KEY)).status_code == 200
+
+
+def test_a_call_without_a_key_is_no_guess(locked: Flask) -> None:
+    client = locked.test_client()
+
+    assert {client.get("/requests", headers={"Accept": "application/json"}).status_code for _ in range(30)} == {401}
+    assert client.get("/requests", headers=bearer(KEY)).status_code == 200
 
 
 def test_the_forms_take_nothing_without_their_token(locked: Flask, tmp_path: Path) -> None:
@@ -155,6 +228,16 @@ def test_uploads_are_limited_per_client_and_minute(tmp_path: Path) -> None:
     assert code == 429
     assert wait is not None and 1 <= int(wait) <= 60
     assert upload("192.0.2.2")[0] == 202
+
+
+def test_dry_runs_count_as_uploads_do(tmp_path: Path) -> None:
+    client = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", rate_limit=2).test_client()
+
+    codes = [
+        client.post("/upload?dry_run=true", data={"file": (io.BytesIO(CSV), "a.csv")}).status_code for _ in range(3)
+    ]
+
+    assert codes == [200, 200, 429]
 
 
 def test_the_limit_forgets_after_a_minute_and_does_not_grow() -> None:

@@ -21,7 +21,14 @@ from image_processor.api_document import EXAMPLES, OPEN_OPERATIONS
 
 MEDIA_TYPES_OF_JSON = ("application/json", "application/problem+json")
 # The aliases of the contract, which the document leaves out.
-ALIASES = {"/upload", "/upload/", "/upload_csv", "/status/<request_id>", "/request_status/<request_id>"}
+ALIASES = {
+    "/upload",
+    "/upload/",
+    "/upload_csv",
+    "/status/<request_id>",
+    "/request_status/<request_id>",
+    "/processed_images/<request_id>/output.csv",
+}
 
 
 @pytest.fixture(scope="module")

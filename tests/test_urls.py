@@ -289,7 +289,8 @@ OURS = [
     ("https", "img.example:81", 8000, ("img.example:81",), "https://img.example:81"),
     ("https", "img.example", 8000, ("img.example:81",), None),
     ("https", "IMG.example", 8000, (" Img.Example ",), "https://img.example"),
-    ("https", "localhost:8000", 8000, ("img.example",), None),
+    ("https", "localhost:8000", 8000, ("img.example",), "https://localhost:8000"),
+    ("https", "localhost:8001", 8000, ("img.example",), None),
     ("http", "[2001:db8::1]:8000", 8000, ("2001:db8::1",), "http://[2001:db8::1]:8000"),
     ("ftp", "localhost:8000", 8000, (), None),
 ]
