@@ -135,11 +135,11 @@ def _make_folders(settings: Settings) -> None:
                 f"IMAGE_PROCESSOR_{name.upper()} is {str(folder)!r}, where nothing can be written ({error.strerror}). "
                 "Make the folder writable for this user, or name another."
             ) from error
-
-
     os.umask(0o077)  # new files are private; only `Storage` makes images readable for others
     with suppress(PermissionError):  # the folder of another user
         settings.instance_path.chmod(0o700)
+
+
 def _new_app(settings: Settings) -> OpenAPI:
     app = OpenAPI(
         __name__,
@@ -202,6 +202,7 @@ def _start_log(settings: Settings) -> None:
     # Under the `flask` command a person looks on, who is told the result; the server tells its story.
     quiet = click.get_current_context(silent=True) is not None and "log_level" not in settings.model_fields_set
     logging.basicConfig(handlers=[handler], level="WARNING" if quiet else settings.log_level)
+    logging.captureWarnings(True)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
@@ -304,8 +305,8 @@ def _build(app: Flask, settings: Settings) -> None:
 
 
 def _door(settings: Settings) -> Door:
-    return Door(
     own = _own_names(settings.public_base_url) if settings.public_base_url else ()
+    return Door(
         public_base_url=settings.public_base_url,
         trusted_hosts=(*own, *settings.trusted_hosts.split(",")),
         api_key=settings.api_key,
@@ -313,7 +314,6 @@ def _door(settings: Settings) -> Door:
     )
 
 
-def _client(settings: Settings) -> GuardedClient:
 def _own_names(base_url: str) -> tuple[str, ...]:
     """The host that a public base URL names, with its port and without: proxies pass on either."""
     if complaint := check_url(base_url):
@@ -322,6 +322,7 @@ def _own_names(base_url: str) -> tuple[str, ...]:
     return own.netloc, own.hostname or ""
 
 
+def _client(settings: Settings) -> GuardedClient:
     contact = f"; {settings.contact}" if settings.contact else ""
     return GuardedClient(
         user_agent=f"SKUlight/{VERSION} (product image compressor{contact})",
@@ -370,6 +371,10 @@ def _webhook_secrets(settings: Settings) -> tuple[str, ...]:
     return tuple(given.split())
 
 
+def _are_secrets(text: str) -> bool:
+    return bool(text.split()) and all(valid_secret(secret) for secret in text.split())
+
+
 def _warm_up(workshop: Workshop) -> None:
     """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
     product_csv.warm_up()
@@ -383,10 +388,6 @@ def _compile_templates(app: Flask) -> None:
     """Get the pages ready, so that nobody waits for it who opens one first: 0.1 s for that of a request."""
     for template in Path(app.root_path, str(app.template_folder)).glob("*.html"):
         app.jinja_env.get_template(template.name)
-
-
-def _are_secrets(text: str) -> bool:
-    return bool(text.split()) and all(valid_secret(secret) for secret in text.split())
 
 
 def _tidy(control: Control, retention_days: int) -> None:

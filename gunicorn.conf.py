@@ -48,6 +48,9 @@ workers = 1
 worker_class = AnswersFirst
 threads = 128  # threads are cheap here: 48 clients that send a byte a second leave 80 for the others
 graceful_timeout = 8
+# By default a worker is killed when its main thread has not reported for 30 s. That hits a process that was only
+# frozen, or that migrates a large database, and misses request threads that hang. Monitor /healthz instead.
+timeout = 0
 control_socket_disable = True  # it would lie in the home folder
 accesslog = None
 # What a proxy in front says is believed by IMAGE_PROCESSOR_PROXIES only, not by gunicorn's own ideas.

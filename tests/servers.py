@@ -196,6 +196,12 @@ class SkulightServer:
         with contextlib.closing(sqlite3.connect(f"file:{self.instance}/skulight.db?mode=ro", uri=True)) as database:
             return database.execute(sql).fetchall()
 
+    def worker(self) -> int:
+        """The process id of gunicorn's one worker."""
+        assert self._process is not None
+        master = self._process.pid
+        return int(Path(f"/proc/{master}/task/{master}/children").read_text())
+
     def kill_master(self) -> None:
         """kill -9 gunicorn's master only; its worker is orphaned."""
         assert self._process is not None

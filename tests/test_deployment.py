@@ -1,14 +1,18 @@
 """The papers for deployment, as far as they can be checked without a container engine and without being systemd."""
 
 import fnmatch
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 from servers import ROOT, SkulightServer, wait_for
 
@@ -95,6 +99,44 @@ def test_the_systemd_unit_is_valid(tmp_path: Path) -> None:
     checked = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
 
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_a_server_that_was_frozen_longer_than_gunicorn_waits_by_default_is_not_killed(tmp_path: Path) -> None:
+    running = SkulightServer(tmp_path)
+    running.start()
+    worker = running.worker()
+    try:
+        os.kill(worker, signal.SIGSTOP)
+        thaw = time.monotonic() + 34  # gunicorn's default is 30 s, and it looks once a second
+        while time.monotonic() < thaw:
+            assert "TIMEOUT" not in running.log()
+            time.sleep(0.1)
+        os.kill(worker, signal.SIGCONT)
+
+        assert requests.get(f"{running.url}/healthz", timeout=60).ok
+        assert running.worker() == worker
+    finally:
+        running.kill()
+
+
+PYTHON_WARNS = """
+import logging, warnings
+from pathlib import Path
+from app import create_app
+create_app(instance_path=Path("i"), processed_images_path=Path("p"), log_format="json")
+warnings.warn("a library\\nwarns")
+"""
+
+
+def test_a_warning_of_a_library_is_a_line_of_the_json_log(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON_WARNS],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+        check=True,
+    )  # fmt: skip
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["level"] for line in lines if "a library" in line["message"]] == ["WARNING"]
 
 
 def test_the_log_of_the_server_is_json_throughout_when_it_is_set(tmp_path: Path) -> None:
