@@ -229,8 +229,8 @@ def _is_rectangular(lines: list[str], delimiter: str, skip_initial_space: bool) 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 # What makes a spreadsheet run a cell (https://owasp.org/www-community/attacks/CSV_Injection). Plain numbers are exempt:
-# a price of -5 stays a number.
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
+# a price of -5 stays a number. Spreadsheets take the full-width signs for the ASCII ones.
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PLAIN_NUMBER = re.compile(r"[+-](?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?", re.ASCII)
 
 
@@ -252,13 +252,15 @@ class DialectWriter:
     def __init__(self, destination: BinaryIO, dialect: Dialect) -> None:
         self._destination = destination
         self._dialect = dialect
-        # With "\r\n" as its line end the writer quotes cells that contain either; with "\n" alone it would leave a
-        # lone CR bare, and the cell would be two rows. `write` puts the dialect's own line end there.
-        self._writer = csv.writer(self, delimiter=dialect.delimiter, lineterminator="\r\n")
+        # The writer quotes cells that contain a character of its line end. The other delimiters belong to it because a
+        # spreadsheet may split the file at one of them, and a lone CR because it would make two rows of a cell. `write`
+        # puts the dialect's own line end there.
+        self._quoted = "\r\n" + "".join(_DELIMITERS).replace(dialect.delimiter, "")
+        self._writer = csv.writer(self, delimiter=dialect.delimiter, lineterminator=self._quoted)
         if dialect.bom:
             destination.write(dict(self._BOMS)[dialect.encoding])
         if dialect.sep_line:
-            self.write(f"sep={dialect.delimiter}\r\n")
+            self.write(f"sep={dialect.delimiter}")
 
     def row(self, cells: Iterable[str]) -> None:
         """Write one row."""
@@ -266,5 +268,5 @@ class DialectWriter:
 
     def write(self, line: str) -> None:
         """One finished line, from the writer of the standard library. What the encoding lacks becomes `?`."""
-        text = line.removesuffix("\r\n") + self._dialect.line_terminator
+        text = line.removesuffix(self._quoted) + self._dialect.line_terminator
         self._destination.write(text.encode(self._dialect.encoding, "replace"))

@@ -248,8 +248,15 @@ def written(text: str, delimiter: str, line_end: str, sep_line: bool = False) ->
     file = io.StringIO(newline="")
     if sep_line:
         file.write(f"sep={delimiter}{line_end}")
-    csv.writer(file, delimiter=delimiter, lineterminator=line_end).writerows(csv.reader(io.StringIO(text, newline="")))
+    for cells in csv.reader(io.StringIO(text, newline="")):
+        file.write(delimiter.join(map(cell_as_written, cells)) + line_end)
     return file.getvalue()
+
+
+def cell_as_written(cell: str) -> str:
+    """The cell, in quotes when any delimiter, a quote or a line end is in it."""
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"' if set(cell) & set(',;\t|"\r\n') else cell
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
@@ -519,7 +526,7 @@ def test_errors_can_be_uploaded_again() -> None:
     failures: list[tuple[int, list[str], str]] = [(4, [C], "Gone."), (1, [B], "404; gone"), (3, [], "No serial.")]
     data = errors_of(catalogue, failures)
     assert data.decode() == (
-        f'S. No.;Product Name;Input Image Urls;Error\n1;\'=a;{B};"404; gone"\n;c;{A}, x;No serial.\n4;d;{C};Gone.\n'
+        f'S. No.;Product Name;Input Image Urls;Error\n1;\'=a;{B};"404; gone"\n;c;"{A}, x";No serial.\n4;d;{C};Gone.\n'
     )
     again = read_products(data)
     assert rows_of(again)[0] == ("1", "=a", (B,))
@@ -554,6 +561,10 @@ def test_problems_are_written_for_excel() -> None:
         ("\tx", "'\tx"),
         ("\r=1", "'\r=1"),
         ("-", "'-"),
+        ("＝1+1", "'＝1+1"),
+        ("＋49", "'＋49"),
+        ("－5", "'－5"),
+        ("＠a", "'＠a"),
     ]
     + [(cell, cell) for cell in ("-5", "+5", "-5.50", "-1,000.5", "+1e5", "-5%", "5", "a=b", "", "'=1", "'x")],
 )
@@ -561,6 +572,18 @@ def test_cells_a_spreadsheet_would_run_are_guarded_and_plain_numbers_are_not(cel
     assert guard(cell) == safe
     assert guard(unguard(safe)) == safe
     assert unguard(safe) == cell or cell.startswith("'=")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_cell_with_any_delimiter_is_quoted_in_every_dialect_and_read_back(delimiter: str) -> None:
+    names = [*(f"a{character}=1" for character in ',;\t|"\r\n'), "＝1", "plain"]
+    rows = [f"{number}{delimiter}{cell_as_written(name)}{delimiter}{A}\n" for number, name in enumerate(names)]
+
+    output = output_of(read_products((H.replace(",", delimiter) + "".join(rows)).encode()))
+
+    for cell in (*map(cell_as_written, names[:-2]), "'＝1", "plain"):
+        assert f"{delimiter}{cell}{delimiter}".encode() in output
+    assert [row.product_name for row in read_products(output).rows()] == names
 
 
 def test_the_sample_is_a_catalogue() -> None:

@@ -16,9 +16,9 @@ SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[Heal
 HEADERS = [("S. No.", "Product Name", "Input Image Urls"), ("Serial Number", "ProductName", "Input Image URLs")]
 # A cell with text, not ours to change: no NUL (refused), no leading guard (removed), not only blanks (a problem).
 _CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
-CELLS = (_CELL | st.sampled_from(["1.", "001", "NA", "null", "1e5", '"', "a\r\nb", ",;\t|", "=1", "-5", " x "])).filter(
-    lambda cell: cell.strip() and not cell.startswith("'")
-)
+CELLS = (
+    _CELL | st.sampled_from(["1.", "001", "NA", "null", "1e5", '"', "a\r\nb", ",;\t|", "=1", "＝1", "-5", " x "])
+).filter(lambda cell: cell.strip() and not cell.startswith("'"))
 WINDOWS = CELLS.filter(lambda cell: cell.encode("cp1252", "ignore").decode("cp1252") == cell)
 URLS = st.builds(
     "{}://{}/{}".format,
