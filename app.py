@@ -268,7 +268,7 @@ def _build(app: Flask, settings: Settings) -> None:
     repository, listings, outbox = Repository(database), Listings(database), Outbox(database)
     storage = Storage(settings.processed_images_path, settings.instance_path / "uploads")
     health = Health((storage.images, settings.instance_path), database.check)
-    csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row)
+    csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row, settings.max_images)
     client = _client(settings)
     metrics = Metrics(listings.queue)
     workshop = _workshop(settings, storage, client, metrics)

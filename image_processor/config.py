@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64_000_000, ge=1_000, description="Largest accepted upload, in bytes.")
     max_rows: int = Field(200_000, ge=1, description="Most rows in one catalogue.")
     max_urls_per_row: int = Field(1_000, ge=1, description="Most image URLs in one row.")
+    max_images: int = Field(1_000_000, ge=1, description="Most image URLs in one catalogue.")
     quality: int = Field(50, ge=1, le=95, description="Encoder quality when an upload names none.")
     max_dimension: int = Field(
         2048, ge=0, le=65_500, description="Longest side in pixels when an upload names none; 0 never resizes."

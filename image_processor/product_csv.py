@@ -63,6 +63,7 @@ class CSVLimits:
     max_bytes: int = 64_000_000
     max_rows: int = 200_000
     max_urls_per_row: int = 1_000
+    max_images: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class ProductCSV:
 
     `dialect`: how the file is written, and its answers will be. `header`: its cells. `columns`: where they stand.
     `row_count`: the data rows. The other figures need every row to be read and judged, which is done when one of them
-    is first asked for: whoever only wants the rows need not wait for it.
+    is first asked for: whoever only wants the rows need not wait for it. Then UploadTooLarge is raised when the valid
+    rows have more images than `limits` allow.
     """
 
     def __init__(self, source: Source, layout: Layout, limits: CSVLimits) -> None:
@@ -156,7 +158,7 @@ class ProductCSV:
     def _look_at_all(self) -> _Survey:
         origins: Counter[str] = Counter()
         kept: list[CSVProblem] = []
-        problem_count = valid_row_count = 0
+        problem_count = valid_row_count = image_count = 0
         repairs = Repairs()
         for row, folded in self._read(start_after=0):
             repairs.note(row, folded)
@@ -166,6 +168,9 @@ class ProductCSV:
             else:
                 valid_row_count += 1
                 origins.update(_origin(url) for url in row.image_urls if url)
+                image_count += len(row.image_urls) - row.image_urls.count("")
+                if image_count > self._limits.max_images:
+                    raise _too_many_images(self._limits.max_images)
         hosts: Counter[str] = Counter()
         for origin, count in origins.items():
             hosts[host_of(origin)] += count
@@ -333,6 +338,11 @@ def sample_csv(base_url: str, pictures: Sequence[tuple[str, Sequence[str]]]) -> 
 def warm_up() -> None:
     """Import pandas and read a tiny catalogue, so that the first upload does not wait for it. Takes about 0.5 s."""
     list(read_products(sample_csv("http://localhost", [("Warm-up", ["1.jpg"])])).rows())
+
+
+def _too_many_images(max_images: int) -> UploadTooLarge:
+    detail = f"The file has more than {max_images:,} image URLs."
+    return UploadTooLarge.whole_file("too_many_images", detail, "Split the catalogue into several files.")
 
 
 def _origin(url: str) -> str:

@@ -341,7 +341,10 @@ class Repository:
             return session.scalar(select(func.max(Product.row)).where(Product.request_id == request_id)) or 0
 
     def insert_products(self, request_id: str, products: Sequence[NewProduct]) -> None:
-        """Insert one chunk of rows with their images, whole or not at all."""
+        """Insert one chunk of rows with their images, whole or not at all.
+
+        An image whose URL the request has already points to the first image with it: the URL is fetched once.
+        """
         with self._write() as session:
             ids = session.scalars(
                 insert(Product).returning(Product.id, sort_by_parameter_order=True),
@@ -354,26 +357,7 @@ class Repository:
             ]
             if images:
                 session.execute(insert(ProductImage), images)
-
-    def link_same_urls(self, request_id: str) -> None:
-        """Let every image whose URL stood earlier in the request point to that earlier one: it is fetched once."""
-        first = (
-            select(ProductImage.url_key, func.min(ProductImage.id).label("id"))
-            .where(ProductImage.request_id == request_id)
-            .group_by(ProductImage.url_key)
-            .having(func.count() > 1)
-            .subquery()
-        )
-        with self._write() as session:
-            session.execute(
-                update(ProductImage)
-                .where(
-                    ProductImage.request_id == request_id,
-                    ProductImage.url_key == first.c.url_key,
-                    ProductImage.id != first.c.id,
-                )
-                .values(same_as_id=first.c.id)
-            )
+                session.connection().execute(_LINK_SAME_URLS, {"product_ids": ids})
 
     def products(self, request_id: str, after_row: int = 0, limit: int = 100) -> Sequence[Product]:
         """The products after a row, in order."""
@@ -587,6 +571,15 @@ def _pending(condition: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+def _link_same_urls() -> Update:
+    """Let the images of some products point to the first image of their request that has the same URL."""
+    image, same = ProductImage.__table__, ProductImage.__table__.alias("same")
+    of_the_url = (same.c.request_id == image.c.request_id, same.c.url_key == image.c.url_key)
+    first = select(func.min(same.c.id)).where(*of_the_url).scalar_subquery()
+    some = image.c.product_id.in_(bindparam("product_ids", expanding=True))
+    return update(image).where(some, image.c.id > first).values(same_as_id=first)  # type: ignore[arg-type]
+
+
 def _count() -> Update:
     """The counters of a request go on: what was worked, by how it came out, and what is in hand."""
     row = ProcessingRequest.__table__.c
@@ -613,6 +606,7 @@ def _count() -> Update:
 _REQUEST = select(ProcessingRequest).where(ProcessingRequest.id == bindparam("id"))
 _PENDING_OF_HOST = _pending(ProductImage.host == bindparam("host"))
 _PENDING_WITHOUT = _pending(ProductImage.host.not_in(bindparam("without", expanding=True)))
+_LINK_SAME_URLS = _link_same_urls()
 _COUNT = _count()
 _RESULT = tuple(getattr(ProductImage, name) for name in ImageResult.__dataclass_fields__)
 _FINAL_COLUMNS = (

@@ -132,6 +132,20 @@ def test_an_upload_over_the_limit_is_refused(tmp_path: Path) -> None:
         assert "5" in answer.get_json()["detail"]
 
 
+def test_a_catalogue_with_more_images_than_the_limit_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    small = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", max_images=3)
+    rows = b'1,a,"https://a.example/1.jpg, https://a.example/1.jpg"\n'
+    header = b"S. No.,Product Name,Input Image Urls\n"
+    with small.test_client() as client:
+        for options in ({}, {"on_invalid": "skip"}):
+            refused = upload(client, header + rows * 2, **options)
+            assert (refused.status_code, refused.get_json()["type"]) == (413, "/problems/too-large")
+            assert refused.get_json()["detail"] == "The file has more than 3 image URLs."
+        looked_at = upload(client, header + rows * 2, dry_run="true").get_json()
+        assert (looked_at["valid"], looked_at["errors"][0]["code"]) == (False, "too_many_images")
+        assert upload(client, header + rows).status_code == 202
+
+
 def test_a_form_with_too_much_in_it_is_not_called_too_large_a_file(client: FlaskClient) -> None:
     answer = upload(client, GOOD, webhook_url="https://a.example/" + "x" * 200_000)
 

@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import requests
 from flask import Flask
 from servers import ImageHost, Page, Receiver, SkulightServer, image_host, wait_for
+from sqlalchemy import Connection, event
 from standardwebhooks import Webhook, WebhookVerificationError
 from test_crashes import catalogue, hosted, images_done
 
@@ -377,6 +379,13 @@ def application(tmp_path: Path) -> Flask:
     return create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p")
 
 
+def upload_in_process(application: Flask, data: bytes) -> str:
+    """Upload a catalogue without a server; it is accepted, and nothing begins. Gives the request's id."""
+    answer = application.test_client().post("/upload", data={"file": (io.BytesIO(data), "catalogue.csv")})
+    assert answer.status_code == 202, answer.text
+    return str(answer.get_json()["request_id"])
+
+
 NEW: dict[str, object] = {
     "message": "", "filename": "", "charset": "utf-8", "warnings": [], "row_count": 1, "invalid_rows": 0, "total": 0,
     "processing": 0, "succeeded": 0, "failed": 0, "cancelled": 0, "progress": 100, "run": 1, "run_base": 0,
@@ -401,6 +410,32 @@ def finished_request(application: Flask, days_ago: int, number: int) -> str:
                 )
             )
     return request_id
+
+
+def test_no_transaction_inserts_or_links_more_than_2_000_images(tmp_path: Path, host: ImageHost) -> None:
+    application = create_app(
+        instance_path=tmp_path / "i", processed_images_path=tmp_path / "p", allowed_private_addresses="127.0.0.0/8"
+    )
+    urls = [host.url(f"/{number}.jpg") for number in range(20)]  # which the host does not have
+    long_rows = catalogue(urls * 50 * 9, per_row=1_000)
+    short_rows = catalogue(urls * 50, per_row=2).partition(b"\n")[2]
+    request_id = upload_in_process(application, long_rows + short_rows)
+    totals = [(0, 0)]
+
+    def note(connection: Connection) -> None:
+        found = connection.exec_driver_sql("SELECT count(*), count(same_as_id) FROM images").one()
+        totals.append((found[0], found[1]))
+
+    with application.app_context():
+        event.listen(db.engine, "commit", note)
+        application.extensions["worker"]._pipeline.run(request_id)
+    request = application.extensions["answers"].request(request_id)
+
+    assert (request.total, request.failed, request.status) == (10_000, 10_000, "Completed")
+    assert totals[-1] == (10_000, 10_000 - len(urls))
+    assert max(after[0] - before[0] for before, after in pairwise(totals)) == 2_000
+    assert max(after[1] - before[1] for before, after in pairwise(totals)) <= 2_000
+    assert host.hits.total() == len(urls), "a URL is fetched once, however many ranges it is in"
 
 
 def test_old_requests_are_pruned_by_age_with_their_files(application: Flask, tmp_path: Path) -> None:

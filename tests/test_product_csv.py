@@ -471,7 +471,7 @@ def test_the_file_is_called_by_its_name() -> None:
     )
 
 
-def test_the_limits_on_bytes_rows_and_urls_hold(tmp_path: Path) -> None:
+def test_the_limits_on_bytes_rows_urls_and_images_hold(tmp_path: Path) -> None:
     text = (H + f'1,a,"{A}, {B}"\n' * 3).encode()
     (tmp_path / "kept.csv").write_bytes(text)
     for source in (text, tmp_path / "kept.csv"):
@@ -482,7 +482,9 @@ def test_the_limits_on_bytes_rows_and_urls_hold(tmp_path: Path) -> None:
         assert [problem.code for problem in read_products(source, CSVLimits(max_urls_per_row=1)).problems] == [
             "too_many_urls"
         ] * 3
-        assert read_products(source, CSVLimits(len(text), 3, 2)).is_valid
+        with pytest.raises(UploadTooLarge, match="more than 5 image URLs"):
+            read_products(source, CSVLimits(max_images=5)).raise_if_invalid()
+        assert read_products(source, CSVLimits(len(text), 3, 2, 6)).is_valid
 
 
 # --- the answers -----------------------------------------------------------------------------------------------------

@@ -56,7 +56,6 @@ def with_images(repository: Repository, *urls: str) -> list[ImageTask]:
     repository.create_request(request(len(urls)))
     images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
     repository.insert_products(ID, [NewProduct(1, "1", "SKU", list(urls), images)])
-    repository.link_same_urls(ID)
     repository.claim(ID)
     return repository.pending_images(ID, 0, 100_000)
 
@@ -148,6 +147,27 @@ def test_the_same_url_is_worked_once_and_fills_every_slot(repository: Repository
     by_place = {image.position: (image.status, image.output_url) for image in repository.results_of([product.id])}
     assert by_place[1] == by_place[3] == by_place[4] == ("Completed", f"u{tasks[0].id}")
     assert by_place[2] == ("Processing", None)
+
+
+def test_a_url_that_is_in_several_chunks_points_to_its_first_image(repository: Repository) -> None:
+    other = request(2)
+    other.id = ID[:-1] + "2"
+    for one in (other, request(7)):
+        repository.create_request(one)
+    for request_id, row, urls in ((other.id, 1, "az"), (ID, 1, "ab"), (ID, 2, ""), (ID, 3, "bcb"), (ID, 4, "ca")):
+        images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
+        repository.insert_products(request_id, [NewProduct(row, str(row), "n", list(urls), images)])
+
+    tasks = repository.pending_images(ID, 0, 10)
+
+    assert [(task.url, task.slots, task.row, task.position) for task in tasks] == [
+        ("a", 2, 1, 1),
+        ("b", 3, 1, 2),
+        ("c", 2, 3, 2),
+    ]
+    assert [(task.url, task.slots) for task in repository.pending_images(other.id, 0, 10)] == [("a", 1), ("z", 1)]
+    repository.record_images(ID, [], [done(task) for task in tasks])
+    assert counts(repository) == (0, 0, 7, 0, 70, 28)
 
 
 def test_counters_are_exact_under_many_threads(repository: Repository) -> None:
