@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from image_processor import call_ids, webhook
@@ -9,14 +10,12 @@ from image_processor.metrics import Metrics
 from image_processor.models import DeliveryState, ProcessingRequest, WebhookAttempt, WebhookDelivery
 from image_processor.outbox import Outbox
 from image_processor.repository import Repository
-from image_processor.urls import host_of
 
 log = logging.getLogger(__name__)
 
 ATTEMPT_TIMEOUT = 15.0
 SENDERS = 32
 SENDERS_PER_HOST = 2
-LOOK_AHEAD = 1_000
 
 
 class Deliveries:
@@ -41,13 +40,15 @@ class Deliveries:
         self._sending: dict[str, tuple[str, Future[None]]] = {}
 
     def send_due(self) -> None:
-        """Hand every delivery that is due to a sender, unless one has it already. Called again and again."""
+        """Hand deliveries that are due to free senders, oldest first. Called again and again."""
         self._forget_sent()
-        for delivery in self._outbox.due(LOOK_AHEAD, without=list(self._sending)):
-            host = host_of(delivery.url)
-            busy = sum(host == other for other, _ in self._sending.values())
-            if len(self._sending) < SENDERS and busy < SENDERS_PER_HOST:
-                self._sending[delivery.id] = (host, self._senders.submit(self._deliver, delivery))
+        while len(self._sending) < SENDERS:
+            senders = Counter(host for host, _ in self._sending.values())
+            busy = [host for host, number in senders.items() if number >= SENDERS_PER_HOST]
+            due = self._outbox.due(1, without=list(self._sending), without_hosts=busy)
+            if not due:
+                return
+            self._sending[due[0].id] = (due[0].host, self._senders.submit(self._deliver, due[0]))
 
     def stop(self) -> None:
         """Begin nothing more."""

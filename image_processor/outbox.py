@@ -10,6 +10,7 @@ from sqlalchemy import or_, select, update
 
 from image_processor.database import Database, now
 from image_processor.models import DeliveryState, ReceivedCallback, WebhookAttempt, WebhookDelivery
+from image_processor.urls import host_of
 
 # A delivery that was scheduled later than now, by more than this, was scheduled before the clock was set back.
 CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -22,6 +23,7 @@ def new_delivery(request_id: str, url: str, body: str) -> WebhookDelivery:
         id=f"msg_{uuid.uuid4().hex[:32]}",
         request_id=request_id,
         url=url,
+        host=host_of(url),
         body=body,
         state=DeliveryState.PENDING,
         due_at=at,
@@ -36,10 +38,12 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._read, self._write = database.read, database.write
 
-    def due(self, limit: int, without: Sequence[str] = ()) -> Sequence[WebhookDelivery]:
+    def due(
+        self, limit: int, without: Sequence[str] = (), without_hosts: Sequence[str] = ()
+    ) -> Sequence[WebhookDelivery]:
         """Deliveries whose time has come (all that were scheduled in the future: the clock was set back), oldest first.
 
-        `without` are ids of deliveries that somebody has in hand.
+        Those with an id in `without` or a host in `without_hosts` are left out.
         """
         at = now()
         due = (
@@ -48,6 +52,7 @@ class Outbox:
                 WebhookDelivery.state == DeliveryState.PENDING,
                 or_(WebhookDelivery.due_at <= at, WebhookDelivery.scheduled_at > at + CLOCK_TOLERANCE),
                 WebhookDelivery.id.not_in(without),
+                WebhookDelivery.host.not_in(without_hosts),
             )
             .order_by(WebhookDelivery.due_at)
             .limit(limit)

@@ -14,6 +14,7 @@ from image_processor.database import prepare_engine
 from image_processor.models import db
 
 OLD_REQUEST = "5ba9aab8-b23c-4152-9290-1da736f716cf"
+PAST = "2026-01-02 03:04:05.000000"
 VERSIONS = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
@@ -37,15 +38,16 @@ def make_old_database(folder: Path, version: str) -> Path:
 
 
 def put_request(path: Path) -> None:
-    """One finished request with one product, by whatever columns the table has and demands."""
+    """One finished request with one product and a due webhook, by whatever columns the tables have and demand."""
     connection = sqlite3.connect(path)
     for table, known in (
         ("requests", {"id": OLD_REQUEST, "status": "Completed", "row_count": 1, "warnings": "[]"}),
         ("products", {"id": 1, "request_id": OLD_REQUEST, "row": 1, "status": "Completed"}),
+        ("webhook_deliveries", {"id": "msg_1", "request_id": OLD_REQUEST, "url": "https://a.example/", "due_at": PAST}),
     ):
         columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
         values = {
-            name: known.get(name, "2026-01-02 03:04:05.000000" if kind == "DATETIME" else "[]" if kind == "JSON" else 0)
+            name: known.get(name, PAST if kind == "DATETIME" else "[]" if kind == "JSON" else 0)
             for _, name, kind, required, *_ in columns
             if required or name in known
         }

@@ -1,15 +1,29 @@
-"""Signing, sending once, verifying."""
+"""Signing, sending once, verifying; and many deliveries due at once."""
 
+import contextlib
+import itertools
 import json
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
+from servers import Receiver, wait_for
 from standardwebhooks import Webhook
 
+from app import create_app
+from image_processor.addresses import AddressHoles
+from image_processor.database import Database
+from image_processor.deliveries import SENDERS_PER_HOST, Deliveries
 from image_processor.errors import BadSignature
+from image_processor.http_client import GuardedClient
+from image_processor.metrics import Metrics
+from image_processor.models import db
+from image_processor.outbox import Outbox, new_delivery
+from image_processor.repository import Repository
 from image_processor.webhook import attempt, new_secret, signatures, valid_secret, verify
 
 
@@ -144,3 +158,47 @@ def test_a_body_that_is_no_text_is_refused() -> None:
 )
 def test_secrets_are_checked(secret: str, good: bool) -> None:
     assert valid_secret(secret) is good
+
+
+def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    application = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p")
+    catalogue = b"S. No.,Product Name,Input Image Urls\n1.,SKU1,https://a.example/1.jpg\n"
+    accepted = application.test_client().post("/upload", data=catalogue, content_type="text/csv").get_json()
+    request_id = accepted["request_id"]
+    with application.app_context():
+        database = Database(db.engine)
+    outbox = Outbox(database)
+    client = GuardedClient(user_agent="test", holes=AddressHoles.parse("127.0.0.0/8"))
+    metrics = Metrics(lambda: (0, 0))
+    deliveries = Deliveries(Repository(database), outbox, client, (new_secret(),), (0.0, 3_600.0), metrics)
+
+    def arrived() -> bool:
+        deliveries.send_due()
+        return bool(receiver.messages)
+
+    with contextlib.closing(client):
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as hanging:  # takes connections and never answers
+            address = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+            with database.write() as session:
+                session.add_all(new_delivery(request_id, f"{address}/{number}", "{}") for number in range(1_100))
+            with database.write() as session:
+                session.add(new_delivery(request_id, receiver.url, "{}"))
+
+            wait_for(arrived, seconds=60)
+
+            hanging.setblocking(False)
+            assert taken(hanging) <= SENDERS_PER_HOST
+        deliveries.stop()
+        wait_for(lambda: sum(one.attempts for one in outbox.deliveries(request_id)) == SENDERS_PER_HOST + 1)
+
+
+def taken(listener: socket.socket) -> int:
+    """How many connections have come to a listener."""
+    for number in itertools.count():
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return number
+    raise AssertionError
