@@ -1,12 +1,14 @@
 # SKUlight in a container: `docker build -t skulight .`, then see compose.yaml.
-FROM python:3.13-slim AS packages
+FROM python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f AS python
+
+FROM python AS packages
 WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
-COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY requirements-container.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-container.txt
 
-FROM python:3.13-slim
+FROM python
 # The numbers are fixed so that volumes keep their owner from one image to the next.
 RUN groupadd --gid 10001 skulight && useradd --uid 10001 --gid skulight --no-create-home --shell /usr/sbin/nologin skulight
 WORKDIR /app

@@ -32,10 +32,13 @@ format: .venv/dev.done
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The lock files: exact versions for every platform, written from the .in files.
+# The lock files: exact versions for every platform, written from the .in files. The container has those of
+# requirements.txt with hashes; requirements.txt has none, because pip would then demand them of everything beside it.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url
 lock: .venv/dev.done
-	$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url requirements.in -o requirements.txt
-	$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) --generate-hashes --no-annotate requirements.txt -o requirements-container.txt
 
 # newman, which runs the Postman collection. Where there is no npm, that test skips and says so.
 node_modules/.done: package.json package-lock.json

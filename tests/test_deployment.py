@@ -52,6 +52,28 @@ def test_the_image_holds_everything_that_runs_and_runs_as_nobody() -> None:
         assert f'"{folder}"' in volumes
 
 
+def test_the_image_is_built_from_a_base_with_a_digest_and_packages_with_hashes() -> None:
+    bases = [rest[0] for word, *rest in instructions() if word == "FROM"]
+    stages = {rest[2] for word, *rest in instructions() if word == "FROM" and rest[1:2] == ["AS"]}
+    installs = [" ".join(rest) for word, *rest in instructions() if word == "RUN" and "pip install" in " ".join(rest)]
+
+    assert bases
+    assert all(base in stages or re.search(r"@sha256:[0-9a-f]{64}$", base) for base in bases)
+    assert installs
+    assert all("--require-hashes -r requirements-container.txt" in install for install in installs)
+
+
+def test_the_packages_of_the_image_are_those_of_requirements_txt_and_each_has_a_hash() -> None:
+    def pinned(text: str) -> set[str]:
+        return {line.rstrip("\\ ") for line in text.splitlines() if re.match(r"\w", line)}
+
+    lock = (ROOT / "requirements-container.txt").read_text()
+
+    assert pinned(lock) == pinned((ROOT / "requirements.txt").read_text())
+    assert len(re.findall(r"^\w.* \\\n    --hash=sha256:[0-9a-f]{64}( \\)?$", lock, re.M)) == len(pinned(lock))
+    assert "://" not in lock and "--index" not in lock and "--find-links" not in lock
+
+
 def test_the_context_of_the_image_has_what_is_copied_and_no_secret() -> None:
     patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     allowed = [pattern[1:].rstrip("/") for pattern in patterns if pattern.startswith("!")]
