@@ -17,6 +17,13 @@ from image_processor.errors import InvalidURL
 
 MAX_URL_LENGTH = 2_048
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# Ports of other protocols, whose servers may take an HTTP request for commands: https://fetch.spec.whatwg.org/#bad-port
+_BLOCKED_PORTS = frozenset([
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+    111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+    540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+    6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+])  # fmt: skip
 
 # Wrapped round pasted URLs: zero-width characters, soft hyphens, direction marks, quotes (straight, typographic) and
 # the angle brackets of mail programs. None of them can start or end a URL. NBSP and its kin are `\s` for Python.
@@ -89,8 +96,8 @@ def starts_like_url(text: str) -> bool:
 def check_url(url: str) -> str | None:
     """None when the URL can be fetched in principle, else one sentence for a person that says why not.
 
-    Grammar only: http or https, a valid host and port, no user name, no control characters or backslashes, at most
-    2,048 characters. Addresses are judged when they are dialled.
+    Grammar only: http or https, a valid host, a port that browsers do not block, no user name, no control characters or
+    backslashes, at most 2,048 characters. Addresses are judged when they are dialled.
     """
     # The fast way to a yes: the 300,000 URLs of a catalogue are checked in a fraction of a second.
     plain = _PLAIN_URL.fullmatch(url)
@@ -102,7 +109,8 @@ def check_url(url: str) -> str | None:
 def normalise(url: str) -> str:
     """The URL as it goes on the wire: ASCII, host in lower case and punycode (IDNA 2008 with UTS #46), no fragment.
 
-    Blanks and non-ASCII characters become %XX of their UTF-8 bytes, existing %XX stays, a default port is dropped.
+    Blanks and non-ASCII characters become %XX of their UTF-8 bytes, existing %XX stays, a default port is dropped, and
+    the path segments `.` and `..` are resolved.
     Raises InvalidURL with the sentence of `check_url`.
     """
     complaint = check_url(url)
@@ -112,7 +120,7 @@ def normalise(url: str) -> str:
     if match is None:
         raise InvalidURL
     scheme = match["scheme"].lower()
-    path = _quoted(match["path"], _PATH_SAFE) or "/"
+    path = _quoted(_without_dots(match["path"]), _PATH_SAFE) or "/"
     query = "" if match["query"] is None else "?" + _quoted(match["query"], _QUERY_SAFE)
     return f"{scheme}://{_authority(scheme, match['netloc'])}{path}{query}"
 
@@ -215,10 +223,13 @@ def _complaint_about_scheme(url: str) -> str:
 
 
 def _complaint_about_port(port: str | None) -> str | None:
-    # An empty port ("http://host:/") is legal, RFC 3986 section 3.2.3.
-    if not port or (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536):
+    if not port:  # "http://host:/" is legal, RFC 3986 section 3.2.3
         return None
-    return f"The port “{_shown(port)}” is not a number from 1 to 65535."
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536):
+        return f"The port “{_shown(port)}” is not a number from 1 to 65535."
+    if int(port) in _BLOCKED_PORTS:
+        return f"The port {int(port)} is not allowed, because browsers block it; use a port such as 80, 443 or 8080."
+    return None
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -273,13 +284,26 @@ def _authority(scheme: str, netloc: str) -> str:
     return host if port in (None, DEFAULT_PORTS[scheme]) else f"{host}:{port}"
 
 
+def _without_dots(path: str) -> str:
+    """The path without `.` and `..` segments, whose dots may be written as `%2e` (WHATWG URL, "path state")."""
+    kept: list[str] = []
+    dots = ""
+    for segment in path.split("/")[1:]:
+        dots = segment.lower().replace("%2e", ".")
+        if dots == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append(segment)
+    return "/".join(["", *kept] + [""] * (dots in (".", "..")))
+
+
 def _quoted(text: str, safe: str) -> str:
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
 
 
 # --- share link to direct link ---------------------------------------------------------------------------------------
 
-_GITHUB_FILE = re.compile(r"/([^/]+)/([^/]+)/(?:blob|raw)/(.+/.+)")
+_GITHUB_FILE = re.compile(r"/([^/]+)/([^/]+)/(?:blob|raw)/([^/]+/.+)")
 _DRIVE_FILE = re.compile(r"/(?:a/[^/]+/)?file/(?:u/\d+/)?d/([\w-]{10,})(?:/.*)?", re.ASCII)
 _DRIVE_ID = re.compile(r"[\w-]{10,}", re.ASCII)
 _DROPBOX_FILE = re.compile(r"/(?:s|scl/fi)/[^/]+/.+|/sh/[^/]+/[^/]+/.+")

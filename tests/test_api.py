@@ -165,6 +165,7 @@ def test_a_form_with_too_much_in_it_is_not_called_too_large_a_file(client: Flask
         ("webhook_secret", "secret", "invalid-option"),
         ("webhook_url", "ftp://a.example/", "invalid-webhook-url"),
         ("webhook_url", "not a url", "invalid-webhook-url"),
+        ("webhook_url", "http://a.example:25/", "invalid-webhook-url"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_named(client: FlaskClient, option: str, value: str, kind: str) -> None:

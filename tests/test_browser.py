@@ -39,7 +39,7 @@ LOOKS = {"light": (1200, 850, "light"), "dark": (1200, 850, "dark"), "360 px": (
 PHOTOS = [encoded(photo(400, 300, seed), "JPEG", quality=90) for seed in range(4)]
 BAD = (
     b"S. No.,Product Name,Input Image Urls\n"
-    b"1.,Mug,http://127.0.0.1:1/a.jpg\n2.,,http://127.0.0.1:1/b.jpg\n3.,Lamp,nonsense\n"
+    b"1.,Mug,http://127.0.0.1:2/a.jpg\n2.,,http://127.0.0.1:2/b.jpg\n3.,Lamp,nonsense\n"
 )
 
 pytestmark = pytest.mark.skipif(
@@ -456,7 +456,7 @@ def test_everything_works_without_javascript(shop: Shop, visit: Callable[..., Vi
     page = visit(java_script_enabled=False).page
     page.goto(shop.server.url)
     page.set_input_files(
-        "#file", [as_file(slow_catalogue(shop, "plain", [0.0, 1.5]) + b"3.,Lamp,http://127.0.0.1:1/x.jpg\n")]
+        "#file", [as_file(slow_catalogue(shop, "plain", [0.0, 1.5]) + b"3.,Lamp,http://127.0.0.1:2/x.jpg\n")]
     )
     page.get_by_role("button", name="Upload and compress").click()
     page.locator("progress").wait_for(state="attached")
@@ -591,7 +591,7 @@ def test_axe_finds_nothing_on_the_pages_of_requests_of_which_nothing_came(
         lost = running.upload(catalogue([("Mug", ["https://shop.example/mug.jpg"])]))["request_id"]
         for kept in (running.instance / "uploads").iterdir():
             kept.unlink()
-    refused = running.upload(catalogue([("Mug", ["http://127.0.0.1:1/mug.jpg"])]))["request_id"]
+    refused = running.upload(catalogue([("Mug", ["http://127.0.0.1:2/mug.jpg"])]))["request_id"]
     found = []
     for request_id, status in ((lost, "Failed"), (refused, "Completed")):
         assert running.wait_until_done(request_id)["status"] == status
@@ -608,7 +608,7 @@ def test_axe_finds_nothing_on_the_pages_that_say_what_went_wrong(
     running.start()
     one = visit()
     page, found = one.page, []
-    request_id = running.upload(catalogue([("Mug", ["http://127.0.0.1:1/mug.jpg"])]))["request_id"]
+    request_id = running.upload(catalogue([("Mug", ["http://127.0.0.1:2/mug.jpg"])]))["request_id"]
     running.wait_until_done(request_id)
 
     def look(status: int, heading: str) -> None:

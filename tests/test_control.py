@@ -205,7 +205,7 @@ def test_a_webhook_is_sent_again_on_demand_with_the_same_id(
 def test_a_webhook_to_a_private_address_is_given_up_at_once(server: NewServer, host: ImageHost) -> None:
     running = server(ALLOWED_PRIVATE_ADDRESSES=f"127.0.0.1:{host.port}")
     running.start()
-    request_id = running.upload(catalogue(hosted(host, 1)), webhook_url="http://127.0.0.1:9/hook")["request_id"]
+    request_id = running.upload(catalogue(hosted(host, 1)), webhook_url="http://127.0.0.1:2/hook")["request_id"]
 
     webhook = wait_for(lambda: (found := running.status(request_id)["webhook"])["attempts"] and found)
 

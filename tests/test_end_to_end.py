@@ -141,7 +141,7 @@ def test_what_fails_keeps_its_slot_and_says_why_and_the_rest_completes(
     names = ["good", "page", "missing", "good", "cut", "forbidden"]
     running = server(ALLOWED_PRIVATE_ADDRESSES=f"127.0.0.1:{host.port}", MAX_ATTEMPTS="1")
     running.start()
-    urls = [host.url(f"/{name}.jpg") for name in names] + ["http://127.0.0.1:1/wall.jpg"]
+    urls = [host.url(f"/{name}.jpg") for name in names] + ["http://127.0.0.1:2/wall.jpg"]
 
     status = running.wait_until_done(running.upload(catalogue([urls[:3], urls[3:]]))["request_id"])
 

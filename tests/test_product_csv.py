@@ -317,6 +317,7 @@ PROBLEMS = {
     "only separators": ('1,a," , ;"', [("Input Image Urls", "no_url")]),
     "a missing URL cell": ("1,a", [("Input Image Urls", "no_url")]),
     "not a URL": ("1,a,n/a", [("Input Image Urls", "invalid_url")]),
+    "a port that browsers block": ("1,a,http://b.example:25/1.jpg", [("Input Image Urls", "invalid_url")]),
     "another scheme": ("1,a,ftp://a.example/1.jpg", [("Input Image Urls", "invalid_url")]),
     "one bad URL among good ones": (f'1,a,"{A}, www.b.example/2.jpg, {C}"', [("Input Image Urls", "invalid_url")]),
     "two bad URLs": ('1,a,"//x/1.jpg, http:/y"', [("Input Image Urls", "invalid_url")] * 2),

@@ -1,5 +1,6 @@
 """Splitting cells, judging URLs, the form on the wire, share links, our own base URL. Tables of literals."""
 
+import itertools
 import time
 
 import pytest
@@ -89,6 +90,23 @@ def test_half_a_megabyte_of_nonsense_is_split_in_linear_time(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "head",
+    ["", "https://a.example/", "https://", "https://github.com/o/r/blob/", "https://drive.google.com/file/d/",
+     "https://www.dropbox.com/sh/", "https://a.sharepoint.com/:i:/", "http://a:"],
+)  # fmt: skip
+def test_a_long_address_of_repeated_pieces_is_judged_in_linear_time(head: str) -> None:
+    pieces = ["/", "a/", "//a", "%2e", "../", "./", "?", "#", ":", "[", "]", "@", "a.", "-", "file/d/", "blob/", "%"]
+    for piece, tail in itertools.product(pieces, ["", "\nx", " x"]):
+        url = head + piece * (100_000 // len(piece)) + tail
+        start = time.process_time()
+        direct_link(url)
+        check_url(url)
+        starts_like_url(url)
+        base_url_of("http", url, 8000, ("img.example",))
+        assert time.process_time() - start < 10, (piece, tail)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         *((text, True) for text in (A, f' "{A}', "'http://a", "[“https://a", "//a/b", "www.a.b", "ftp://a")),
@@ -116,6 +134,18 @@ FETCHABLE = {
     "https://a.example/a+b.jpg?x=a+b&y=(1)!*'": "https://a.example/a+b.jpg?x=a+b&y=(1)!*'",
     'https://a.example/a|b"c.jpg': "https://a.example/a%7Cb%22c.jpg",
     "https://a.example/x.jpg#top": "https://a.example/x.jpg",
+    # `.` and `..`, however their dots are written, are resolved before the address goes out (WHATWG URL)
+    "https://a.example/a/../b": "https://a.example/b",
+    "https://a.example/a/%2e%2e/b": "https://a.example/b",
+    "https://a.example/a/%2E./b/.%2e/c": "https://a.example/c",
+    "https://a.example/../../b": "https://a.example/b",
+    "https://a.example/a/./b/%2e/c": "https://a.example/a/b/c",
+    "https://a.example/a/b/..": "https://a.example/a/",
+    "https://a.example/a/b/.": "https://a.example/a/b/",
+    "https://a.example/..?x=../y": "https://a.example/?x=../y",
+    "https://a.example/a//../b": "https://a.example/a/b",
+    "https://a.example//a/../b": "https://a.example//b",
+    "https://a.example/.../a./..b/%252e%252e/%2e%2e%2e": "https://a.example/.../a./..b/%252e%252e/%2e%2e%2e",
     "https://Bücher.example/x.jpg": "https://xn--bcher-kva.example/x.jpg",
     "https://例え.テスト/x.jpg": "https://xn--r8jz45g.xn--zckzah/x.jpg",
     "https://faß.example/": "https://xn--fa-hia.example/",
@@ -172,6 +202,8 @@ NOT_FETCHABLE = {
     "https://a.example:65536/x": "port",
     "https://a.example:٣/x": "port",
     "https://a.example:80x/x": "port",
+    **{f"http://a.example:{port}/x": f"port {port} is not" for port in (1, 22, 25, 587, 6000, 6667, 10080)},
+    "https://a.example:0025/x": "port 25 is not",
     "https://a.example/" + "x" * 2_031: "2,049 characters",
 }
 
@@ -212,6 +244,12 @@ def test_what_names_no_host_has_no_key() -> None:
     for url in ("", "foo", "https://", "ftp://a/b"):
         with pytest.raises(InvalidURL):
             host_of(url)
+
+
+def test_the_ports_that_browsers_block_are_refused_and_no_others() -> None:
+    refused = [port for port in range(1, 65_536) if check_url(f"http://a.example:{port}/")]
+    assert len(refused) == 82  # the "bad ports" of the Fetch standard, without 0
+    assert sum(refused) == 115_595
 
 
 RAW = "https://raw.githubusercontent.com/o/r/main/a/b%20c.png"
