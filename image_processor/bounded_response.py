@@ -1,5 +1,6 @@
 """Reads the answer of a server that may be hostile: http.client's reading without its unbounded parts."""
 
+import contextlib
 import http.client
 import re
 import socket
@@ -92,6 +93,7 @@ class BoundedResponse(http.client.HTTPResponse):
         self, sock: socket.socket, method: str, answered: Callable[[], None], done: Callable[[bool], None]
     ) -> None:
         super().__init__(_Buffered(sock), method=method)  # type: ignore[arg-type]
+        self._sock = sock
         self._answered = answered
         self._done: Callable[[bool], None] | None = done
         self._has_an_end = True
@@ -125,7 +127,7 @@ class BoundedResponse(http.client.HTTPResponse):
         contradictory = self.chunked and "content-length" in self.headers
         self.will_close = ends_by_closing or contradictory or self._check_close()  # type: ignore[attr-defined]
         if self.length == 0:
-            self._close_conn()  # type: ignore[attr-defined]
+            self._close_conn()
 
     def close(self) -> None:
         """Be done with the answer, whether it was read or not."""
@@ -146,6 +148,18 @@ class BoundedResponse(http.client.HTTPResponse):
         if self.length and size < at_most:
             raise Truncated
         return body.getvalue()
+
+    def _close_conn(self) -> None:
+        """What http.client calls at the end of the answer.
+
+        Bytes beyond it are lost with the buffer: their rest would be the beginning of the next answer.
+        """
+        if not self.will_close:
+            self._sock.settimeout(0.0)
+            with contextlib.suppress(OSError):  # TLS raises where there is nothing to read
+                self.will_close = bool(self.fp.peek())
+            self._sock.settimeout(None)
+        super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -172,7 +186,7 @@ class BoundedResponse(http.client.HTTPResponse):
         self.chunk_left = int(size, 16) or None
         if self.chunk_left is None:
             self._skip_trailer()
-            self._close_conn()  # type: ignore[attr-defined]
+            self._close_conn()
         return self.chunk_left
 
     def _skip_trailer(self) -> None:

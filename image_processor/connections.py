@@ -60,7 +60,9 @@ class Connections:
         sock = self._dialler.dial(server.host, server.port, deadline, own=server.own)
         try:
             if server.scheme == "https":
-                sock = self._context.wrap_socket(sock, server_hostname=server.host.rstrip("."))
+                name = server.host.rstrip(".")
+                # Else a connection that an attacker cuts looks like the end of a body without a length.
+                sock = self._context.wrap_socket(sock, server_hostname=name, suppress_ragged_eofs=False)
             # The deadline bounds it all from here. With a time-out, Python would ask before each read whether there is
             # something to read: twice the system calls, and twice as often another thread takes the interpreter.
             sock.settimeout(None)

@@ -313,6 +313,7 @@ class _Adapter(BaseAdapter):
 @functools.cache
 def _tls_context(ca_bundle: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_bundle)
+    context.hostname_checks_common_name = False  # as browsers: RFC 9110, section 4.3.4
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -374,7 +375,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_hang_up(error: BaseException) -> bool:
-    return any(isinstance(cause, (ConnectionResetError, BrokenPipeError)) for cause in _causes(error))
+    return any(isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)) for cause in _causes(error))
 
 
 def _translated(error: Exception) -> ImageError:

@@ -187,6 +187,35 @@ def test_what_a_server_says_unasked_is_not_taken_for_the_next_answer(
     assert [hit.connection for hit in origin.hits] == [1, 2]
 
 
+SMUGGLED = OK + b"Content-Length: 7\r\n\r\nforged!"
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        b"Content-Length: 7\r\n\r\npicture",
+        b"Transfer-Encoding: chunked\r\n\r\n7\r\npicture\r\n0\r\n\r\n",
+        b"Content-Length: 0\r\n\r\n",
+    ],
+    ids=["length", "chunks", "empty"],
+)
+@pytest.mark.parametrize("extra", [b"!", SMUGGLED], ids=["a byte", "an answer"])
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_a_connection_is_not_used_again_when_bytes_follow_the_answer(
+    framed: bytes, extra: bytes, secure: bool, authority: trustme.CA, ca_bundle: str, new_client: NewClient
+) -> None:
+    def says_too_much(visit: Visit) -> bool:
+        visit.send(OK + framed + extra)
+        return True
+
+    tls = server_context(authority, LOOPBACK) if secure else None
+    with HostileOrigin({"/a.jpg": says_too_much}, tls=tls) as origin:
+        client = new_client(origin, ca_bundle=ca_bundle)
+        bodies = [client.get(origin.url("/a.jpg")).body for _ in range(2)]
+        assert b"forged!" not in bodies and len(set(bodies)) == 1
+        assert [hit.connection for hit in origin.hits] == [1, 2]
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -977,6 +1006,52 @@ def test_a_certificate_of_an_unknown_authority_is_refused(new_client: NewClient)
         error = failure(new_client(origin), origin.url("/"))
         assert origin.hits == []
     assert isinstance(error, TLSError)
+
+
+def test_a_certificate_that_names_the_host_in_its_common_name_only_is_refused(
+    authority: trustme.CA, ca_bundle: str, new_client: NewClient
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(common_name="shop.example").configure_cert(context)
+    with HostileOrigin({"/": answer()}, tls=context) as origin:
+        resolver = FakeResolver({"shop.example": [(LOOPBACK, origin.port)]})
+        error = failure(new_client(origin, resolver=resolver, ca_bundle=ca_bundle), "https://shop.example/")
+        assert origin.hits == []
+    assert isinstance(error, TLSError) and "another name" in error.detail
+
+
+@pytest.mark.parametrize(("head", "whole"), [(b"", False), (b"", True), (b"Content-Length: 7\r\n", False)])
+def test_a_secure_connection_that_is_cut_under_a_body_without_a_length_is_truncated(
+    head: bytes, whole: bool, authority: trustme.CA, ca_bundle: str, new_client: NewClient
+) -> None:
+    def behave(visit: Visit) -> None:
+        visit.send(OK + head + b"\r\npicture")
+        if whole:
+            assert isinstance(visit.connection, ssl.SSLSocket)
+            visit.connection.unwrap()  # says that nothing more comes; closing alone does not
+
+    with HostileOrigin({"/a.jpg": behave}, tls=server_context(authority, LOOPBACK)) as origin:
+        client = new_client(origin, ca_bundle=ca_bundle)
+        if whole or head:
+            assert client.get(origin.url("/a.jpg")).body == b"picture"
+        else:
+            error = failure(client, origin.url("/a.jpg"))
+            assert isinstance(error, Truncated) and error.retryable
+
+
+def test_a_kept_secure_connection_that_the_server_closed_in_that_moment_is_replaced(
+    authority: trustme.CA, ca_bundle: str, new_client: NewClient
+) -> None:
+    def close_on_second(visit: Visit) -> bool:
+        if visit.hit.connection == 1 and len(origin.hits) > 1:
+            return False  # read the request, answered nothing
+        visit.send(OK + b"Content-Length: 2\r\n\r\nhi")
+        return True
+
+    with HostileOrigin({"/a.jpg": close_on_second}, tls=server_context(authority, LOOPBACK)) as origin:
+        client = new_client(origin, ca_bundle=ca_bundle)
+        assert [client.get(origin.url("/a.jpg")).body for _ in range(2)] == [b"hi", b"hi"]
+        assert [hit.connection for hit in origin.hits] == [1, 1, 2]
 
 
 def test_https_to_a_server_that_speaks_http_is_a_tls_error(origin: HostileOrigin, new_client: NewClient) -> None:
