@@ -347,7 +347,7 @@ def _workshop(settings: Settings, storage: Storage, client: GuardedClient, metri
         storage=storage,
         downloader=Downloader(client),
         compressor=Compressor(**codec),
-        limits=HostLimits(settings.per_host_connections),
+        limits=HostLimits(settings.per_host_connections, settings.download_threads),
         download_pool=ThreadPoolExecutor(settings.download_threads, thread_name_prefix="download"),
         compress_pool=ThreadPoolExecutor(compress_threads, thread_name_prefix="compress"),
         alone=AloneCompressor(**codec),

@@ -2,14 +2,15 @@
 
 The limit halves when a host pushes back and grows by one per round of successes: what TCP does with a congested line
 (additive increase, multiplicative decrease). A host that gives no sign of life is declared dead, so that 1,000 pictures
-on it do not take 1,000 time-outs.
+on it do not take 1,000 time-outs. Places beyond the answers that a host gave since its last failure are unproven; all
+hosts share half of the download threads for them, so that 1,000 hosts that hang do not hold up those that answer.
 """
 
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from image_processor.errors import (
     BlockedAddress,
@@ -42,6 +43,8 @@ class _Host:
     limit: float
     well_at: float
     running: int = 0
+    answers: int = 0  # since the last failure
+    unproven: list[object] = field(default_factory=list)  # the requests that took the places beyond `answers`
     # Fetches that were under way when the limit was halved: one halving answers for all of them.
     excused: int = 0
     failures: int = 0
@@ -55,27 +58,39 @@ class _Host:
 class HostLimits:
     """The places of every host. `per_host` is the most connections one host gets at a time. Thread-safe.
 
-    `clock` returns seconds that only grow.
+    `threads` is the number of download threads. `clock` returns seconds that only grow.
     """
 
-    def __init__(self, per_host: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_host: int, threads: int = 32, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_host = per_host
+        self._threads = threads
+        self._unproven: list[object] = []  # those of all hosts
         self._clock = clock
         self._lock = threading.Lock()
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
-    def try_enter(self, host: str) -> bool:
-        """Take a place at `host` and return True, or False when there is none just now. Whoever enters must leave."""
+    def try_enter(self, host: str, request: object = None) -> bool:
+        """Take a place at `host` and return True, or False when there is none just now. Whoever enters must leave.
+
+        `request` is the one that asks: beyond the share of unproven places each request may have one, while there are
+        threads to spare.
+        """
         with self._lock:
-            state = self._hosts.get(host)
-            if state is None:
-                state = self._remember(host)
+            state = self._hosts.get(host) or _Host(limit=float(self._per_host), well_at=self._clock())
             if state.dead_until is not None and (state.running or self._clock() < state.dead_until):
                 return False
             if state.running >= int(state.limit):
                 return False
+            if not state.running and not state.failures:
+                state.well_at = self._clock()  # it was asked for nothing meanwhile
+            if state.running >= state.answers:
+                if not self._has_room_for(request):
+                    return False
+                state.unproven.append(request)
+                self._unproven.append(request)
             state.probing = state.dead_until is not None
             state.running += 1
+            self._remember(host, state)
             return True
 
     def leave(self, host: str, error: ImageError | None) -> None:
@@ -86,10 +101,9 @@ class HostLimits:
                 return
             state.running -= 1
             self._judge(state, error)
-            if state.running == 0 and self._is_unremarkable(state):
-                del self._hosts[host]
-            else:
-                self._hosts.move_to_end(host)
+            while len(state.unproven) > max(state.running - state.answers, 0):
+                self._unproven.remove(state.unproven.pop())
+            self._hosts.move_to_end(host)
 
     def refusal(self, host: str) -> ImageError | None:
         """The error for a picture on a dead host, which is not to be tried; None when it may be."""
@@ -129,6 +143,7 @@ class HostLimits:
 
     def _count_failure(self, state: _Host, error: ImageError) -> None:
         state.failures += 1
+        state.answers = 0
         state.unanswered += not error.answered
         lifeless = state.unanswered >= DEAD_AFTER or state.failures >= STUCK_AFTER
         now = self._clock()
@@ -142,22 +157,20 @@ class HostLimits:
 
     def _revive(self, state: _Host) -> None:
         state.failures = state.unanswered = 0
+        state.answers += 1
         state.dead_until, state.probing = None, False
         state.cool_down = COOL_DOWN
         state.well_at = self._clock()
 
-    def _is_unremarkable(self, state: _Host) -> bool:
-        return state.dead_until is None and not state.failures and state.limit >= self._per_host
+    def _has_room_for(self, request: object) -> bool:
+        # A quarter is for a first image of each request that has none waiting, the last one for hosts that answer.
+        most = self._threads // 2 if request in self._unproven else self._threads * 3 // 4
+        return len(self._unproven) < max(most, 4)
 
-    def _remember(self, host: str) -> _Host:
-        while len(self._hosts) >= MAX_REMEMBERED and self._forget_one():
-            pass
-        state = self._hosts[host] = _Host(limit=float(self._per_host), well_at=self._clock())
-        return state
-
-    def _forget_one(self) -> bool:
-        """Forget the host that nothing was heard of for longest. Hosts in use, few and recent, stay."""
-        idle = next((host for host, state in self._hosts.items() if not state.running), None)
-        if idle is not None:
-            del self._hosts[idle]
-        return idle is not None
+    def _remember(self, host: str, state: _Host) -> None:
+        """Keep the state, and forget the host that was left longest ago when there are too many."""
+        self._hosts[host] = state
+        if len(self._hosts) > MAX_REMEMBERED:
+            idle = next((host for host, state in self._hosts.items() if not state.running), None)
+            if idle is not None:
+                del self._hosts[idle]

@@ -1,9 +1,11 @@
 """The main job, with a real server, a real image host and a real webhook receiver."""
 
+import contextlib
 import csv
 import io
 import itertools
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +218,27 @@ def test_two_requests_at_once_with_the_same_file_names_do_not_meet(
     of_b = {requests.get(url, timeout=10).content for url in second}
     assert len(of_a) == len(of_b) == 1
     assert of_a != of_b
+
+
+def test_a_catalogue_of_hosts_that_hang_does_not_hold_up_another_catalogue(
+    server: NewServer, host: ImageHost, photographs: list[bytes]
+) -> None:
+    for number in range(40):
+        host.pages[f"/{number}.jpg"] = Page(photographs[number % 6])
+    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", DOWNLOAD_TIMEOUT="600")
+    running.start()
+    with contextlib.ExitStack() as stack:
+        # A port is a host of its own here. The system accepts the connections, and nobody answers.
+        hanging = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(80)]
+        urls = [[f"http://127.0.0.1:{one.getsockname()[1]}/a.jpg"] for one in hanging]
+        hostile = running.upload(catalogue(urls))["request_id"]
+        wait_for(lambda: running.status(hostile)["counts"]["processing"] >= 16)
+
+        innocent = running.upload(catalogue([[host.url(f"/{number}.jpg")] for number in range(40)]))
+
+        assert running.wait_until_done(innocent["request_id"], 120)["outcome"] == "succeeded"
+        assert running.status(hostile)["counts"]["failed"] == 0
+        running.stop()
 
 
 def test_a_webhook_that_fails_is_sent_again_with_the_same_id(

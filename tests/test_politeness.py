@@ -36,15 +36,27 @@ def clock() -> Clock:
 
 @pytest.fixture
 def limits(clock: Clock) -> HostLimits:
-    return HostLimits(16, clock=clock)
+    return HostLimits(16, 64, clock=clock)
 
 
-def enter_all(limits: HostLimits, host: str = HOST) -> int:
+def enter_all(limits: HostLimits, host: str = HOST, request: object = None) -> int:
     """Take every place there is and say how many there were."""
     places = 0
-    while limits.try_enter(host):
+    while limits.try_enter(host, request):
         places += 1
     return places
+
+
+def enter_new_hosts(limits: HostLimits, request: object, count: int = 1_000) -> list[str]:
+    """Take a place at every new host where there is one, and say which those are."""
+    hosts = [f"{number}.{request}.example" for number in range(count)]
+    return [host for host in hosts if limits.try_enter(host, request)]
+
+
+def prove(limits: HostLimits, host: str = HOST, answers: int = 16) -> None:
+    for _ in range(answers):
+        assert limits.try_enter(host)
+        limits.leave(host, None)
 
 
 def leave_all(limits: HostLimits, count: int, error: ImageError | None = None) -> None:
@@ -149,6 +161,13 @@ def test_a_host_that_restarts_is_not_dead_at_once(limits: HostLimits, clock: Clo
     assert limits.refusal(HOST) is not None
 
 
+def test_a_host_that_restarts_after_an_idle_hour_is_not_dead_at_once(limits: HostLimits, clock: Clock) -> None:
+    prove(limits)
+    clock.now += 3_600
+    leave_all(limits, enter_all(limits), FetchConnectionError())
+    assert limits.refusal(HOST) is None
+
+
 @pytest.mark.parametrize("sign_of_life", [None, HTTPStatusError(http_status=404), push_back(), NotAnImage()])
 def test_any_answer_in_between_keeps_a_host_alive(
     sign_of_life: ImageError | None, limits: HostLimits, clock: Clock
@@ -247,9 +266,69 @@ def test_a_host_in_use_is_never_forgotten(limits: HostLimits) -> None:
     assert not limits.try_enter(HOST)
 
 
-def test_a_host_that_is_well_and_idle_is_forgotten(limits: HostLimits) -> None:
-    leave_all(limits, enter_all(limits))
-    assert len(limits) == 0
+@pytest.mark.parametrize(("threads", "share"), [(64, 32), (32, 16), (9, 4), (2, 4)])
+def test_hosts_that_have_not_answered_share_half_of_the_download_threads(
+    threads: int, share: int, clock: Clock
+) -> None:
+    limits = HostLimits(16, threads, clock=clock)
+    prove(limits)
+    assert len(enter_new_hosts(limits, "hostile")) == share
+    assert enter_all(limits) == 16
+
+
+def test_places_at_hosts_that_hung_are_free_again_after_the_timeout(limits: HostLimits) -> None:
+    for _ in range(3):
+        entered = enter_new_hosts(limits, "hostile")
+        assert len(entered) == 32
+        for host in entered:
+            limits.leave(host, FetchTimeout())
+
+
+def test_a_new_host_that_answers_takes_nothing_from_the_share_of_those_that_do_not(limits: HostLimits) -> None:
+    for number in range(1_000):
+        host = f"{number}.example"
+        assert limits.try_enter(host)
+        limits.leave(host, None)
+        assert limits.try_enter(host)  # and is left running
+
+
+def test_beyond_the_share_each_catalogue_may_try_one_host_at_a_time(limits: HostLimits) -> None:
+    enter_new_hosts(limits, "hostile")
+    for number in range(3):
+        entered = [host for host in (f"a{number}.example", f"b{number}.example") if limits.try_enter(host, "innocent")]
+        assert entered == [f"a{number}.example"]
+        limits.leave(entered[0], None)
+
+
+def test_many_catalogues_of_hosts_that_hang_leave_a_quarter_of_the_threads_to_the_others(limits: HostLimits) -> None:
+    prove(limits)
+    assert sum(len(enter_new_hosts(limits, f"hostile{number}")) for number in range(200)) == 48
+    assert enter_all(limits) == 16
+
+
+def test_a_host_that_answered_gets_its_places_in_spite_of_those_that_hang(limits: HostLimits) -> None:
+    enter_new_hosts(limits, "hostile")
+    assert limits.try_enter(HOST, "innocent")
+    assert not limits.try_enter(HOST, "innocent")
+    for _ in range(16):  # an answer makes room for the next image and for one more
+        limits.leave(HOST, None)
+        enter_all(limits, request="innocent")
+    limits.leave(HOST, None)
+    assert limits.try_enter(HOST, "innocent") and not limits.try_enter(HOST, "innocent")
+    leave_all(limits, 15)
+    assert enter_all(limits, request="innocent") == 15
+
+
+def test_a_host_that_stops_answering_shares_with_those_that_never_did(limits: HostLimits) -> None:
+    prove(limits)
+    fail_once(limits, FetchTimeout())
+    enter_new_hosts(limits, None)
+    assert not limits.try_enter(HOST)
+
+
+def test_a_host_that_has_to_wait_is_not_remembered(limits: HostLimits) -> None:
+    enter_new_hosts(limits, "hostile")
+    assert len(limits) == 32
 
 
 def test_leaving_without_having_entered_changes_nothing(limits: HostLimits) -> None:
