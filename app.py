@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -36,7 +35,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from image_processor import api_document, api_reference, product_csv
 from image_processor.addresses import AddressHoles
-from image_processor.alone import AloneCompressor
 from image_processor.answers import Answers, Inbox, Sources
 from image_processor.api import api, invalid_option, problem
 from image_processor.api_models import Problem
@@ -53,10 +51,10 @@ from image_processor.downloader import Downloader
 from image_processor.errors import ConfigError, RequestError, StoreUnavailable, Unavailable
 from image_processor.health import Health
 from image_processor.http_client import GuardedClient
-from image_processor.image_work import DOWNLOADED, MAX_BACKLOG_BYTES, FairShare, Workshop
+from image_processor.image_job import DownloadThreads, ImageJob, ImageProcessor
+from image_processor.image_pool import ImagePool
 from image_processor.listings import Listings
 from image_processor.log_lines import formatter
-from image_processor.memory_budget import Backlog
 from image_processor.metrics import Metrics
 from image_processor.models import db
 from image_processor.outbox import Outbox
@@ -65,10 +63,7 @@ from image_processor.pipeline import Pipeline
 from image_processor.politeness import HostLimits
 from image_processor.product_csv import CSVLimits
 from image_processor.repository import Repository
-from image_processor.right_of_way import RightOfWay
-from image_processor.signatures import media_type
 from image_processor.storage import Storage
-from image_processor.suspects import InHand
 from image_processor.thumbnails import Thumbnails
 from image_processor.uploads import RETRY_SECONDS, UploadOptions, Uploads
 from image_processor.urls import check_url, normalise
@@ -80,6 +75,9 @@ gc.enable()
 
 VERSION = "0.1.0"
 DO_NOT_TRY_AGAIN = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
+# An image that takes longer is processed once more, alone, so that slow images do not hold the others up.
+QUICK_SECONDS = 5.0
+DISPLAY_SECONDS = 10.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 log = logging.getLogger("skulight")
@@ -271,35 +269,48 @@ def _build(app: Flask, settings: Settings) -> None:
     csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row, settings.max_images)
     client = _client(settings)
     metrics = Metrics(listings.queue)
-    workshop = _workshop(settings, storage, client, metrics)
+    downloader, limits = Downloader(client), HostLimits(settings.per_host_connections, settings.download_threads)
+    compressor = Compressor(settings.jpeg_optimize, settings.jpeg_progressive, settings.max_pixels)
+    pool, display_pool = _image_pools(settings)
+    threads = DownloadThreads(settings.download_threads)
+    image_job = partial(
+        ImageJob,
+        repository=repository,
+        processor=ImageProcessor(storage, downloader, limits, compressor, pool, metrics),
+        threads=threads,
+        limits=limits,
+        metrics=metrics,
+        max_attempts=settings.max_attempts,
+    )
     webhook_secrets = _webhook_secrets(settings)
     control = Control(repository, outbox, storage)
     deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
     worker = Worker(
         settings.instance_path / "worker.lock",
         repository,
-        Pipeline(repository, workshop, csv_limits),
+        Pipeline(repository, storage, image_job, csv_limits),
         deliveries,
-        workshop,
+        storage,
+        threads,
         health,
-        warm_up=partial(_warm_up, workshop),
+        warm_up=partial(_warm_up, pool),
         tidy=partial(_tidy, control, settings.retention_days),
         cut_network=client.cut,
+        stop_images=pool.stop,
     )
     defaults = UploadOptions(settings.quality, settings.max_dimension)
     answers = Answers(repository, listings, outbox, storage, health, csv_limits)
     app.extensions.update(
         worker=worker,
-        right_of_way=workshop.right_of_way,
         storage=storage,
         health=health,
         metrics=metrics,
         uploads=Uploads(repository, storage, csv_limits, defaults, health, worker.submit),
         answers=answers,
-        sources=Sources(answers, workshop.downloader, media_type),
+        sources=Sources(answers, storage, downloader, display_pool),
         control=control,
         inbox=Inbox(outbox, webhook_secrets),
-        thumbnails=Thumbnails(storage, workshop.compressor),
+        thumbnails=Thumbnails(storage, compressor, display_pool),
         door=_door(settings),
     )
 
@@ -334,32 +345,13 @@ def _client(settings: Settings) -> GuardedClient:
     )
 
 
-def _workshop(settings: Settings, storage: Storage, client: GuardedClient, metrics: Metrics) -> Workshop:
-    # One more than there are CPUs: while one waits for the interpreter, another has something to do for its CPU.
-    compress_threads = settings.compress_threads or len(os.sched_getaffinity(0)) + 1
-    codec = {
-        "jpeg_optimize": settings.jpeg_optimize,
-        "jpeg_progressive": settings.jpeg_progressive,
-        "max_pixels": settings.max_pixels,
-        "max_decode_bytes": settings.max_decode_bytes,
-    }
-    return Workshop(
-        storage=storage,
-        downloader=Downloader(client),
-        compressor=Compressor(**codec),
-        limits=HostLimits(settings.per_host_connections, settings.download_threads),
-        download_pool=ThreadPoolExecutor(settings.download_threads, thread_name_prefix="download"),
-        compress_pool=ThreadPoolExecutor(compress_threads, thread_name_prefix="compress"),
-        alone=AloneCompressor(**codec),
-        alone_pool=ThreadPoolExecutor(1, thread_name_prefix="alone"),
-        in_hand=InHand(settings.instance_path / "compressing", compress_threads + 1),
-        max_attempts=settings.max_attempts,
-        stop=threading.Event(),
-        share=FairShare(settings.download_threads + DOWNLOADED),
-        backlog=Backlog(MAX_BACKLOG_BYTES),
-        right_of_way=RightOfWay(),
-        metrics=metrics,
-    )
+def _image_pools(settings: Settings) -> tuple[ImagePool, ImagePool]:
+    """The processes for the images of jobs, and the one for those that a page shows, which must not wait for them."""
+    new_pool = partial(ImagePool, memory_bytes=settings.image_memory_bytes)
+    alone = new_pool(1, seconds=settings.image_timeout)
+    quick = min(QUICK_SECONDS, settings.image_timeout)
+    workers = settings.compress_threads or len(os.sched_getaffinity(0))
+    return new_pool(workers, seconds=quick, alone=alone), new_pool(1, seconds=DISPLAY_SECONDS)
 
 
 def _webhook_secrets(settings: Settings) -> tuple[str, ...]:
@@ -375,10 +367,10 @@ def _are_secrets(text: str) -> bool:
     return bool(text.split()) and all(valid_secret(secret) for secret in text.split())
 
 
-def _warm_up(workshop: Workshop) -> None:
+def _warm_up(pool: ImagePool) -> None:
     """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
     product_csv.warm_up()
-    workshop.compressor.warm_up()
+    pool.warm_up()
     # What is loaded now stays. The garbage collector looked through all of it again and again: 3 % of the time.
     gc.collect()
     gc.freeze()

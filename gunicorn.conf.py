@@ -1,6 +1,5 @@
 """The server: one process, many threads. `HOST` and `PORT` say where; beyond loopback only with an API key."""
 
-import ctypes
 import ipaddress
 import os
 import signal
@@ -11,9 +10,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 
-_M_ARENA_MAX = -8  # malloc.h
 _environment = {**dotenv_values(".env"), **os.environ}
 _host = _environment.get("IMAGE_PROCESSOR_HOST") or _environment.get("HOST") or "127.0.0.1"
 _port = _environment.get("IMAGE_PROCESSOR_PORT") or _environment.get("PORT") or "8000"
@@ -26,26 +23,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class AnswersFirst(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threads, for whose answers the work waits a moment."""
-
-    def enqueue_req(self, conn: Any) -> None:
-        """A call has come. The hook `pre_request` comes when it has been read, for which it waits as well."""
-        self.wsgi.extensions["right_of_way"].begin(conn)
-        super().enqueue_req(conn)
-
-    def handle(self, conn: Any) -> Any:
-        """Answer a call."""
-        try:
-            return super().handle(conn)
-        finally:
-            self.wsgi.extensions["right_of_way"].end(conn)
-
-
 wsgi_app = "app:serve()"
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = 1
-worker_class = AnswersFirst
+worker_class = "gthread"
 threads = 128  # threads are cheap here: 48 clients that send a byte a second leave 80 for the others
 graceful_timeout = 8
 # By default a worker is killed when its main thread has not reported for 30 s. That hits a process that was only
@@ -89,18 +70,10 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """The process is up: begin to work. A signal to end reaches the work at once, not after the last HTTP answer."""
-    _share_arenas()
     work = worker.app.callable.extensions["worker"]
     work.start()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, partial(_end, work, signal.getsignal(number)))
-
-
-def _share_arenas() -> None:
-    """Keep glibc from giving each of some 200 threads a heap of its own: freed memory would be kept once in each."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 4)  # one for each of the threads that allocate most: three compress on two CPUs
 
 
 def _end(work: Any, end_serving: Any, number: int, frame: Any) -> None:

@@ -2,8 +2,8 @@
 
     python bench/codec_bound.py SIZE FORMAT IMAGES [--folder FOLDER] [--baseline]
 
-The bytes lie in memory, the results go into real files, and there are as many threads as the product has compress
-threads: one more than there are CPUs. For JPEG and WebP it is plain Pillow. For PNG it is the product's own encoder,
+The bytes are in memory, the results go into real files, and there is one thread more than there are CPUs, the fastest
+number here. For JPEG and WebP it is plain Pillow. For PNG it is the product's own encoder,
 because its palette and its squeezer are the setting. Prints JSON: images per second, CPU milliseconds per image.
 """
 

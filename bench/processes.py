@@ -101,9 +101,20 @@ def cpu_seconds(session: int) -> float:
     return sum(sum(map(int, fields[11:15])) for fields in _stats(session)) / _TICKS
 
 
+def children_seconds(parent: int) -> float:
+    """CPU time of the living children of a process."""
+    stats = [fields for pid in _pids() if (fields := _stat(pid)) and int(fields[1]) == parent]
+    return sum(sum(map(int, fields[11:13])) for fields in stats) / _TICKS
+
+
 def peak_bytes(session: int) -> int:
     """The most memory (RSS) that the largest process of a session ever had."""
     return max((_peak(pid) for pid in _members(session)), default=0)
+
+
+def rss_bytes(session: int) -> int:
+    """The memory (RSS) of all processes of a session together, now. What they share counts once for each."""
+    return sum(int(fields[21]) for fields in _stats(session)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _members(session: int) -> list[int]:

@@ -66,7 +66,7 @@ class Measured:
 
 def measure(job: Job, host: str) -> Measured:
     """Do a job whose pictures are at the origin `host`, by a fresh product. Raises BrokenRun unless all succeed."""
-    with _product(job.settings) as (base, session):
+    with product(job.settings) as (base, session):
         _await_end(base, _upload(base, catalogue(urls(host, "64", "jpeg", 1))), 60, 0.05)
         csv = catalogue(urls(host, job.size, job.format, job.images), job.per_row)
         used, began, clock = cpu_seconds(session), time.time(), time.perf_counter()
@@ -91,7 +91,7 @@ def measure(job: Job, host: str) -> Measured:
 
 
 @contextmanager
-def _product(settings: dict[str, str]) -> Iterator[tuple[str, int]]:
+def product(settings: dict[str, str]) -> Iterator[tuple[str, int]]:
     """A running product: its base URL and the number of its session."""
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
         port = free_port()

@@ -1,10 +1,10 @@
-"""Where the CPU time goes: milliseconds per image in each stage of the product, measured in its own threads.
+"""Where the CPU time goes: milliseconds per image in each stage of the product, measured inside it.
 
     python bench/stage_run.py SIZE FORMAT IMAGES HOST FOLDER
 
-The product's functions are wrapped from outside, so this costs time of its own: the throughput is measured elsewhere. A
-stage within another (resize in decode) counts for itself only. What is left of the process is `rest`: deciding, the
-CSVs, the log, and the interpreter's own work between threads. Prints JSON.
+The product's functions are wrapped from outside, so this costs time of its own: the throughput is measured elsewhere.
+What the image processes use is `compress`. What is left of the server is `rest`: deciding, the CSVs, the log, the pool,
+and the interpreter's own work between threads. Prints JSON.
 """
 
 import functools
@@ -23,20 +23,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from catalogue import catalogue, urls
-from processes import product_environment
+from processes import children_seconds, product_environment
 
 # Where each stage is entered: its module and its name in there. A name of a class's method has a dot.
 CALLS = {
     "download": [("downloader", "Downloader.download")],
-    "decode": [("compressor", "inspect"), ("decoder", "Source.decode")],
-    "resize": [("decoder", "_reduced")],
-    "encode": [("compressor", "Compressor._encode")],
     "store": [("storage", "NewFile.keep")],
 }
 # The same for context managers: only the way in and out counts. For the record, what happens inside counts, too.
-AROUND = {"store": [("storage", "Storage.new_image")]}
+AROUND = {"store": [("storage", "Storage.original"), ("storage", "Storage.new_image")]}
 INSIDE = {"record": [("database", "Database.read"), ("database", "Database.write")]}
-STAGES = ("download", "decode", "resize", "encode", "store", "record")
+STAGES = ("download", "compress", "store", "record")
 SECONDS = 900
 
 
@@ -146,12 +143,12 @@ def measure(size: str, format: str, images: int, host: str, folder: Path) -> dic
     worker = app.extensions["worker"]
     worker.start()
     _work(app, urls(host, "64", "jpeg", 1))
-    before, used, squeezed = clock.seconds(), _cpu_seconds(), _children_seconds()
+    before, used, compressed = clock.seconds(), _cpu_seconds(), _image_seconds()
     _work(app, urls(host, size, format, images))
-    squeezed = _children_seconds() - squeezed
-    used, stages = _cpu_seconds() - used + squeezed, clock.seconds()
+    compressed = _image_seconds() - compressed
+    used, stages = _cpu_seconds() - used + compressed, clock.seconds()
     stages.subtract(before)
-    stages["encode"] += squeezed  # the PNG squeezer works in child processes, and nothing else does
+    stages["compress"] = compressed
     worker.stop()
     costs = {stage: 1000 * stages[stage] / images for stage in STAGES}
     total = 1000 * used / images
@@ -175,8 +172,8 @@ def _cpu_seconds() -> float:
     return sum(os.times()[:2])
 
 
-def _children_seconds() -> float:
-    return sum(os.times()[2:4])
+def _image_seconds() -> float:
+    return children_seconds(os.getpid())
 
 
 if __name__ == "__main__":

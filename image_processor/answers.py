@@ -4,7 +4,6 @@ import base64
 import binascii
 import re
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,15 +15,17 @@ from image_processor import webhook
 from image_processor.database import now
 from image_processor.downloader import Downloader
 from image_processor.errors import ImageError, InvalidOption, NotFound, NotReady, SourceGone
-from image_processor.first_products import FirstProducts
 from image_processor.health import Health
+from image_processor.image_pool import ImagePool
 from image_processor.listings import ImageFilter, Listings, SizeClass
 from image_processor.models import ProcessingRequest, Product, ProductImage, ReceivedCallback, WebhookAttempt
 from image_processor.models import WebhookDelivery as Delivery
 from image_processor.outbox import Outbox
 from image_processor.product_csv import CSVLimits, read_products, write_errors
 from image_processor.repository import Repository
-from image_processor.status import StatusBody, etag, status_body
+from image_processor.short_queue import ShortQueue
+from image_processor.signatures import media_type
+from image_processor.status import MOST_IMAGES, MOST_PRODUCTS, StatusBody, etag, product_bodies, status_body
 from image_processor.storage import Storage
 
 MOST_SIZES_KEPT = 256
@@ -48,7 +49,6 @@ class Answers:
         self._storage = storage
         self._health = health
         self._csv_limits = csv_limits
-        self._first_products = FirstProducts(repository)
         # Counting 100,000 images takes a fifth of a second: once for each state of a request.
         self._sizes = lru_cache(MOST_SIZES_KEPT)(lambda request_id, _as_of: listings.sizes(request_id))
 
@@ -75,7 +75,9 @@ class Answers:
         return self._outbox.deliveries(request.id) if request.webhook_url else ()
 
     def _status(self, request: ProcessingRequest, deliveries: Sequence[Delivery], paused: str | None) -> StatusBody:
-        return status_body(request, self._first_products.of(request), deliveries, paused)
+        products = self._repository.products(request.id, limit=MOST_PRODUCTS)
+        images = self._repository.images_of([product.id for product in products], limit=MOST_IMAGES)
+        return status_body(request, product_bodies(products, images), deliveries, paused)
 
     def list_requests(
         self, limit: int, cursor: str | None = None, status: str | None = None
@@ -155,22 +157,30 @@ class Answers:
 class Sources:
     """The source of an image, fetched again through the guarded client to be shown beside the result."""
 
-    def __init__(self, answers: Answers, downloader: Downloader, kind_of: Callable[[bytes], str]) -> None:
+    def __init__(self, answers: Answers, storage: Storage, downloader: Downloader, pool: ImagePool) -> None:
         self._answers = answers
+        self._storage = storage
         self._downloader = downloader
-        self._kind_of = kind_of
-        self._places = threading.BoundedSemaphore(2)
+        self._pool = pool
+        self._queue = ShortQueue(2, waiting=8, seconds=10.0)
 
-    def fetch(self, request_id: str, image_id: int) -> tuple[bytes, str]:
-        """The source's bytes and media type. Raises NotFound, or SourceGone with the reason."""
+    def fetch(
+        self, request_id: str, image_id: int, is_abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[bytes, str]:
+        """The source's bytes and media type. `is_abandoned` says that nobody waits for them any more.
+
+        Raises NotFound, SourceGone with the reason, or Unavailable when too many wait.
+        """
         image = self._answers.image(request_id, image_id)
         base_url = self._answers.request(request_id).base_url
-        with self._places:
+        with self._queue.place(), self._storage.original() as original:
             try:
-                body = self._downloader.download(image.input_url, own_base_url=base_url)
-                return body, self._kind_of(body)
+                self._downloader.download(image.input_url, original, own_base_url=base_url, is_abandoned=is_abandoned)
+                kind = self._pool.run("sources", is_abandoned, media_type, original.name)
             except ImageError as error:
                 raise SourceGone(f"The source of this picture cannot be fetched any more. {error.detail}") from error
+            original.seek(0)
+            return original.read(), kind
 
 
 class Inbox:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -61,6 +62,7 @@ from image_processor.models import (
     WebhookDelivery,
 )
 from image_processor.product_csv import ProductCSV, write_problems
+from image_processor.short_queue import caller_is_gone
 from image_processor.status import StatusBody, image_body, links, timestamp
 from image_processor.storage import OUTPUT_NAME, Storage
 from image_processor.uploads import Uploads, clean_name
@@ -248,13 +250,13 @@ def list_images(path: RequestPath, query: ImagesQuery) -> Response:
     operation_id="image_source",
     responses={
         200: {"description": "The picture as it is now.", "content": {"image/*": {}}},
-        **_problems(401, 404, 502),
+        **_problems(401, 404, 502, 503),
     },
 )
 def image_source(path: ImagePath) -> Response:
     """The source of an image, fetched again, to be shown beside the result."""
     sources: Sources = current_app.extensions["sources"]
-    body, media_type = sources.fetch(path.request_id, path.image_id)
+    body, media_type = sources.fetch(path.request_id, path.image_id, partial(caller_is_gone, request.environ))
     answer = Response(body, content_type=media_type)
     answer.headers["Content-Security-Policy"] = SANDBOX
     answer.headers["Cache-Control"] = "private, max-age=300"

@@ -5,10 +5,9 @@ import http.client
 import re
 import socket
 from collections.abc import Callable, Mapping
-from io import BytesIO
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-from image_processor.errors import TooLarge, Truncated
+from image_processor.errors import StoreUnavailable, TooLarge, Truncated
 
 _PIECE: Final = 262_144
 _BUFFER_BYTES: Final = 65_536
@@ -137,17 +136,20 @@ class BoundedResponse(http.client.HTTPResponse):
             done, self._done = self._done, None
             done(reusable)
 
-    def read_body(self, at_most: int) -> bytes:
-        """The body to its end, but no more than `at_most` bytes."""
+    def read_body(self, file: BinaryIO, at_most: int) -> int:
+        """Write the body to its end into `file`, but no more than `at_most` bytes; give their number.
+
+        Raises StoreUnavailable when the disk does not take them.
+        """
         if not self._has_an_end:
             raise Truncated
-        body = BytesIO(self.read(min(_PIECE, at_most)))
-        size = body.seek(0, 2)
+        size = 0
         while size < at_most and (piece := self.read(min(_PIECE, at_most - size))):
-            size += body.write(piece)
+            size += len(piece)
+            save(file, piece)
         if self.length and size < at_most:
             raise Truncated
-        return body.getvalue()
+        return size
 
     def _close_conn(self) -> None:
         """What http.client calls at the end of the answer.
@@ -196,6 +198,14 @@ class BoundedResponse(http.client.HTTPResponse):
                 self.will_close = self.will_close or not line
                 return
         raise http.client.IncompleteRead(b"")
+
+
+def save(file: BinaryIO, piece: bytes) -> None:
+    """Write some bytes of a body. Raises StoreUnavailable when the disk does not take them."""
+    try:
+        file.write(piece)
+    except OSError as error:  # no fault of the server, for which an OSError is taken elsewhere
+        raise StoreUnavailable(f"The downloaded image could not be written: {error.strerror}.") from error
 
 
 def _fields(lines: _HeaderLines) -> Fields:

@@ -1,22 +1,21 @@
-"""Bytes of a picture in, a compressed file out.
+"""Bytes of a picture in, a compressed file out. Runs in the processes of `image_pool` only.
 
 `decoder` (with `plugins` and `colours`) and `encoders` do the two halves; together they are all that knows Pillow.
-`plain_jpeg` does both at once, where neither colours nor size nor coding ask for more.
 """
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from image_processor import plain_jpeg
 from image_processor.damage import FOREIGN_ERRORS
 from image_processor.decoder import Picture, Source, inspect
 from image_processor.encoders import ENCODERS, OutputFormat, rewind, size_of, squeezed, write_smallest_gif
 from image_processor.errors import InternalError, StoreUnavailable, TooManyPixels
 from image_processor.gif_blocks import MOST_FRAMES
-from image_processor.memory_budget import MemoryBudget
 from image_processor.plugins import load_plugins
 
 CONTENT_TYPES: Final[dict[str, str]] = {
@@ -40,10 +39,6 @@ _LONGEST_SIDE: Final[dict[OutputFormat, int]] = {
 # one such WebP 1.6 GB.
 _COSTLY_PIXELS: Final = 16_000_000
 
-# Bytes of memory for one pixel while a picture is encoded, beside its decoding: peaks at 49 MP, rounded up.
-_ENCODE_BYTES: Final[dict[OutputFormat, int]] = {"JPEG": 6, "PNG": 10, "WEBP": 8, "GIF": 10, "AVIF": 30}
-_ALPHA_BYTES: Final = 18  # more, where there is an alpha channel
-
 
 @dataclass(frozen=True, slots=True)
 class CompressOptions:
@@ -61,7 +56,10 @@ class CompressOptions:
 
 @dataclass(frozen=True, slots=True)
 class CompressedPicture:
-    """What the file holds. `width` and `height` are in pixels, as displayed; `note` says what a person should know."""
+    """What the file holds. `width` and `height` are in pixels, as displayed; `note` says what a person should know.
+
+    `seconds` is the wall time that it took, set by `compress_file`.
+    """
 
     extension: str
     width: int
@@ -69,6 +67,7 @@ class CompressedPicture:
     bytes_out: int
     kept_original: bool
     note: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,73 +83,41 @@ class _Plan:
         return " ".join(self.notes) or None
 
 
+def load_codecs() -> None:
+    """Load the codecs ahead of the first picture."""
+    load_plugins()
+    import oxipng  # noqa: F401
+
+
+def compress_file(compressor: "Compressor", original: str, result: str, options: CompressOptions) -> CompressedPicture:
+    """Compress the file `original` into the file `result` (paths). Raises what `Compressor.compress` does."""
+    began = time.perf_counter()
+    with open(result, "w+b") as file:
+        picture = compressor.compress(Path(original).read_bytes(), file, options)
+    return replace(picture, seconds=time.perf_counter() - began)
+
+
+@dataclass(frozen=True, slots=True)
 class Compressor:
-    """Compresses pictures; safe to use from many threads.
+    """Compresses pictures.
 
     `jpeg_optimize` and `jpeg_progressive` are libjpeg's. A picture (width × height) of more than `max_pixels` is
-    refused; an animation (width × height × frames) of more becomes its first frame. `max_decode_bytes` is the memory
-    that pictures being worked may take together; the rest wait for their turn.
+    refused; an animation (width × height × frames) of more becomes its first frame.
     """
 
-    def __init__(
-        self,
-        *,
-        jpeg_optimize: bool = True,
-        jpeg_progressive: bool = True,
-        max_pixels: int = 50_000_000,
-        max_decode_bytes: int = 1_000_000_000,
-    ) -> None:
-        self._jpeg = {"optimize": jpeg_optimize, "progressive": jpeg_progressive}
-        self._is_baseline = not any(self._jpeg.values())
-        self._max_pixels = max_pixels
-        self._budget = MemoryBudget(max_decode_bytes)
-
-    def warm_up(self) -> None:
-        """Load the codecs ahead of the first picture."""
-        load_plugins()
-        import oxipng  # noqa: F401
-
-        if self._is_baseline:
-            plain_jpeg.warm_up()
+    jpeg_optimize: bool = True
+    jpeg_progressive: bool = True
+    max_pixels: int = 50_000_000
 
     def compress(self, source: bytes, file: BinaryIO, options: CompressOptions) -> CompressedPicture:
-        """Write the compressed picture `source` into `file`.
-
-        `file` is a real, open, empty file in mode w+b: an encoder lets other threads run only while it writes into one.
+        """Write the compressed picture `source` into `file`, a real, open, empty file in mode w+b.
 
         Raises NotAnImage, UnsupportedFormat, TooManyPixels or Truncated (permanent: all bytes are there, they cannot be
         decoded) for what the bytes are, StoreUnavailable when the disk does not take the result.
         """
-        if self._is_baseline and (delivered := self._compress_plainly(source, file, options)) is not None:
-            return delivered
-        found = inspect(source, self._max_pixels)
+        found = inspect(source, self.max_pixels)
         target = _target(found, options)
-        plan = _plan(found, target, options, self._max_pixels)
-        with self._budget.hold(_needed_bytes(found, target, plan)):
-            return self._work(found, target, plan, file, options)
-
-    def _compress_plainly(self, source: bytes, file: BinaryIO, options: CompressOptions) -> CompressedPicture | None:
-        """A JPEG made of a JPEG with nothing else to do; None where there is."""
-        size = plain_jpeg.plain_size(source)
-        if size is None or options.format not in ("keep", "jpeg") or options.quality > plain_jpeg.HIGHEST_QUALITY:
-            return None
-        pixels, longest = size[0] * size[1], min(options.max_dimension or math.inf, _LONGEST_SIDE["JPEG"])
-        if pixels > self._max_pixels or max(size) > longest:
-            return None
-        with self._budget.hold(pixels * plain_jpeg.BYTES_PER_PIXEL):
-            smaller = plain_jpeg.smaller(source, size, options.quality)
-        if smaller is None:
-            return None
-        kept = len(smaller) >= len(source)
-        result = source if kept else smaller
-        with _written(file):
-            file.write(result)
-        return CompressedPicture(_EXTENSIONS["JPEG"], *size, len(result), kept)
-
-    def _work(
-        self, found: Source, target: OutputFormat, plan: _Plan, file: BinaryIO, options: CompressOptions
-    ) -> CompressedPicture:
-        # A function of its own, so that the pixels are gone before their place in the budget is.
+        plan = _plan(found, target, options, self.max_pixels)
         if _is_lossless_job(found, target, plan):
             return self._squeeze_animation(found, file, plan)
         picture = found.decode(plan.size, plan.frames)
@@ -168,8 +135,9 @@ class Compressor:
     ) -> CompressedPicture:
         if found.kind in ("BMP", "TIFF") and options.format == "keep" and picture.frames[0].mode in ("LA", "RGBA"):
             target = "PNG"
+        jpeg = {"optimize": self.jpeg_optimize, "progressive": self.jpeg_progressive}
         with _written(file):
-            ENCODERS[target](picture, file, options.quality, self._jpeg)
+            ENCODERS[target](picture, file, options.quality, jpeg)
         comparable = found.kind == target and not plan.notes and not picture.unfit
         kept = comparable and plan.size == (found.width, found.height) and size_of(file) >= len(found.data)
         return _delivered(found, file, target, picture.size, kept, plan.note)
@@ -186,7 +154,7 @@ class Compressor:
                 target: OutputFormat = "GIF"
             else:
                 pixels = found.width * found.height * plan.frames
-                file.write(squeezed(found.data, pixels, trusted=False) or found.data)
+                file.write(squeezed(found.data, pixels) or found.data)
                 target = "PNG"
         kept = size_of(file) >= len(found.data) and not picture.unfit
         return _delivered(found, file, target, picture.size, kept, plan.note)
@@ -240,11 +208,6 @@ def _fitted(width: int, height: int, longest: int) -> tuple[int, int]:
         return width, height
     scale = longest / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _needed_bytes(found: Source, target: OutputFormat, plan: _Plan) -> int:
-    encode = _ENCODE_BYTES[target] + (_ALPHA_BYTES if found.alpha else 0)
-    return found.decode_bytes(plan.size, plan.frames) + plan.size[0] * plan.size[1] * encode
 
 
 def _is_lossless_job(found: Source, target: OutputFormat, plan: _Plan) -> bool:

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     jpeg_progressive: bool = Field(True, description="Write progressive JPEGs: smaller, slower.")
     download_threads: int = Field(32, ge=1, le=512, description="Downloads at the same time.")
     compress_threads: int = Field(
-        0, ge=0, le=256, description="Compressions at the same time; 0 means one more than there are CPUs."
+        0, ge=0, le=256, description="Image processes: images compressed at the same time; 0 means one for each CPU."
     )
     per_host_connections: int = Field(16, ge=1, le=512, description="Downloads from one host at the same time.")
     connect_timeout: float = Field(5.0, gt=0, le=60, description="Seconds to wait for a connection.")
@@ -68,8 +68,11 @@ class Settings(BaseSettings):
     )
     max_download_bytes: int = Field(20_000_000, ge=1_000, description="Largest image fetched, in bytes.")
     max_pixels: int = Field(50_000_000, ge=1, description="Most pixels of an image (width × height × frames).")
-    max_decode_bytes: int = Field(
-        1_000_000_000, ge=10_000_000, description="Memory that pictures being compressed may take together, in bytes."
+    image_timeout: float = Field(
+        30.0, ge=1, le=600, description="Seconds that compressing one image may take, from when it starts."
+    )
+    image_memory_bytes: int = Field(
+        2_000_000_000, ge=300_000_000, description="Memory (address space) of one image process, in bytes."
     )
     max_attempts: int = Field(3, ge=1, le=10, description="Attempts to download one image.")
     rate_limit: int = Field(0, ge=0, description="Uploads and dry runs per minute and client; 0 is no limit.")

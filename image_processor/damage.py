@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from image_processor.bitmaps import plain_bitmap
-from image_processor.signatures import JPEG_SCAN, Kind, jpeg_segments, png_chunks
+from image_processor.signatures import JPEG_SCAN, Kind, jpeg_markers, png_chunks
 
 # What decoders raised on some ten thousand damaged files. MemoryError is met on sizes that are within the limit.
 FOREIGN_ERRORS: Final = (
@@ -27,10 +27,14 @@ FOREIGN_ERRORS: Final = (
 
 _PNG_COLOUR: Final = frozenset((b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"))
 _PNG_CRITICAL: Final = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
+_PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 
 
 def repairs(data: bytes, kind: Kind) -> Iterator[bytes]:
-    """The same picture without what an open may stumble over and no browser minds: broken metadata."""
+    """The same picture without what an open may stumble over and no browser minds: broken metadata.
+
+    Its size must have been checked: image data that is packed again takes as much memory as a size allows.
+    """
     if kind == "PNG":
         for kept in (_PNG_CRITICAL | _PNG_COLOUR, _PNG_CRITICAL | {b"tRNS"}):
             chunks = (_fresh_chunk(data[start:end]) for name, start, end in png_chunks(data) if name in kept)
@@ -51,8 +55,10 @@ def _inflated_anew(data: bytes) -> bytes:
     """A PNG whose image data is packed again: a wrong checksum or window size of it stops no browser."""
     chunks = list(png_chunks(data))
     packed = b"".join(data[start + 8 : end - 4] for name, start, end in chunks if name == b"IDAT")
-    width, height = struct.unpack_from(">II", data, 16)
-    raw = zlib.decompressobj(-15).decompress(packed[2:], (width * 8 + 8) * height * 2)
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    row_bits = width * depth * _PNG_CHANNELS.get(colour, 1)
+    # Interlaced rows are up to twice as many, each with a filter byte and up to a byte of padding.
+    raw = zlib.decompressobj(-15).decompress(packed[2:], (row_bits // 8 + 5) * height + 16)
     before = [data[start:end] for name, start, end in chunks if name in (b"IHDR", b"PLTE", b"tRNS")]
     image = b"IDAT" + zlib.compress(raw, 1)
     parts = (struct.pack(">I", len(image) - 4), image, struct.pack(">I", zlib.crc32(image)), b"\0\0\0\0IEND\xaeB`\x82")
@@ -61,11 +67,11 @@ def _inflated_anew(data: bytes) -> bytes:
 
 def _without_metadata(data: bytes) -> bytes:
     """A JPEG without its application segments, but for the two that say how to read the colours (JFIF, Adobe)."""
-    parts, at = [data[:2]], 2
-    for marker, start, end in jpeg_segments(data):
+    parts = [data[:2]]
+    for marker, start, end in jpeg_markers(data):
         if marker == JPEG_SCAN:
+            parts.append(data[start - 4 :])
             break
         if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
             parts.append(data[start - 4 : end])
-        at = end
-    return b"".join((*parts, data[at:]))
+    return b"".join(parts)

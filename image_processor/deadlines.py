@@ -9,22 +9,24 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from image_processor.errors import FetchConnectionError, FetchTimeout
 
 _STOPPED = "The download was stopped because the server is shutting down; it can be tried again."
 # Seconds the thread stays when there is nothing to watch.
 _IDLE_SECONDS = 5.0
+_LOOK_SECONDS = 0.25  # between two looks at whether anybody still waits
 
 
 class Deadline:
     """The moment one exchange must be over, and the socket to cut then."""
 
-    __slots__ = ("_descriptor", "_kept", "_lock", "_stopped", "answered", "at", "is_cut")
+    __slots__ = ("_descriptor", "_kept", "_lock", "_stopped", "answered", "at", "is_abandoned", "is_cut")
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, is_abandoned: Callable[[], bool] | None = None) -> None:
         self.at = at
+        self.is_abandoned = is_abandoned
         self.is_cut = False
         self.answered = False
         self._stopped = False
@@ -72,6 +74,10 @@ class Deadline:
         with self._lock:
             self._drop()
 
+    def is_due(self, now: float) -> bool:
+        """Whether the exchange is to be cut: its time is over, or nobody waits for it any more."""
+        return not self.is_cut and (self.at <= now or (self.is_abandoned is not None and self.is_abandoned()))
+
     def cut(self, *, stopped: bool = False) -> None:
         """Shut the socket down now; whoever reads from it wakes up."""
         with self._lock:
@@ -107,9 +113,9 @@ class Watchdog:
         self._wakes_at = 0.0
 
     @contextlib.contextmanager
-    def watch(self, seconds: float) -> Iterator[Deadline]:
-        """Cut what the yielded deadline holds when the block takes longer than `seconds`."""
-        deadline = Deadline(time.monotonic() + seconds)
+    def watch(self, seconds: float, is_abandoned: Callable[[], bool] | None = None) -> Iterator[Deadline]:
+        """Cut what the yielded deadline holds when the block takes longer than `seconds`, or when it is abandoned."""
+        deadline = Deadline(time.monotonic() + seconds, is_abandoned)
         with self._lock:
             self._see_to(deadline)
             self._watched.add(deadline)
@@ -133,7 +139,7 @@ class Watchdog:
             thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
             thread.start()  # where it cannot, nothing begins that nobody would cut
             self._thread = thread
-        elif deadline.at < self._wakes_at:
+        elif deadline.at < self._wakes_at or deadline.is_abandoned is not None:
             self._changed.notify()
 
     def _run(self) -> None:
@@ -148,12 +154,16 @@ class Watchdog:
 
     def _wait(self) -> list[Deadline] | None:
         """Sleep until something may be due and return what is; None when there was nothing to watch for a while."""
-        waiting = [deadline.at for deadline in self._watched if not deadline.is_cut]
         now = time.monotonic()
+        waiting = [
+            deadline.at if deadline.is_abandoned is None else min(deadline.at, now + _LOOK_SECONDS)
+            for deadline in self._watched
+            if not deadline.is_cut
+        ]
         self._wakes_at = min(waiting, default=now + _IDLE_SECONDS)
         if self._wakes_at > now:
             self._changed.wait(self._wakes_at - now)
         now = time.monotonic()
         if not self._watched and now >= self._wakes_at:
             return None
-        return [deadline for deadline in self._watched if deadline.at <= now and not deadline.is_cut]
+        return [deadline for deadline in self._watched if deadline.is_due(now)]

@@ -4,7 +4,8 @@ Two steps, so that a caller can wait for memory in between: `inspect` recognises
 """
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,10 +20,14 @@ from image_processor.plugins import load_plugins, open_picture
 from image_processor.signatures import (
     DAMAGED,
     Kind,
+    avif_coded_size,
+    check_jpeg,
     exif_orientation,
     jpeg_depth,
     png_chunks,
+    png_size,
     recognise,
+    tiff_tile,
     webp_canvas,
 )
 
@@ -36,13 +41,10 @@ _TRANSPOSE: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Bytes of memory for one pixel while a picture is decoded and reduced: peaks measured at 49 MP, rounded up.
-_DECODE_BYTES: Final[dict[Kind, int]] = {
-    "JPEG": 6, "PNG": 6, "GIF": 8, "WEBP": 20, "AVIF": 14, "BMP": 6, "TIFF": 6,
+# Sizes that a decoder believes before anything can be asked of it.
+_CLAIMED: Final[dict[Kind, Callable[[bytes], tuple[int, int]]]] = {
+    "PNG": png_size, "AVIF": avif_coded_size, "TIFF": tiff_tile,
 }  # fmt: skip
-_MODE_BYTES: Final = {"RGBA": 8, "LA": 8, "PA": 8, "P": 8, "CMYK": 5, "LAB": 5, "I": 8, "F": 8, "I;16": 6, "I;16B": 6}
-_PROGRESSIVE_BYTES: Final = 6  # the coefficients of all scans are held, whatever the scale
-_FRAME_BYTES: Final = 16  # of an animation, all of whose frames are held until they are written
 
 _END_OF_IMAGE: Final = b"\xff\xd9"
 # Bits that no complete picture reads and every incomplete one trips over, in every restart interval.
@@ -86,17 +88,6 @@ class Source:
     alpha: bool = False
     gif: GifMap | None = None
     image: ImageFile.ImageFile | None = None
-
-    def decode_bytes(self, size: tuple[int, int], frames: int) -> int:
-        """An upper estimate of the memory, in bytes, that `decode` takes."""
-        shrink, held = 1, 0
-        if self.kind == "JPEG":
-            shrink = _draft_scale(self.width, self.height, size)
-            held = _PROGRESSIVE_BYTES if self.image is not None and "progressive" in self.image.info else 0
-        mode = "RGB" if self.image is None else self.image.mode
-        factor = (_DECODE_BYTES[self.kind] + _MODE_BYTES.get(mode, 0)) / shrink**2 + held
-        moving = frames * size[0] * size[1] * _FRAME_BYTES if frames > 1 else 0
-        return int(self.width * self.height * factor) + moving
 
     def decode(self, size: tuple[int, int], frames: int) -> Picture:
         """Decode the first `frames` frames, reduced to `size` (as stored, before turning; never larger than that).
@@ -160,17 +151,26 @@ def inspect(data: bytes, max_pixels: int) -> Source:
     kind = recognise(data)
     load_plugins()
     with _translated(kind):
+        if kind == "JPEG":
+            check_jpeg(data)
+        elif kind in _CLAIMED:
+            _check_pixels(_CLAIMED[kind](data), max_pixels)
         source = _measured(kind, data)
-        largest = source.width * source.height
-        if source.gif is not None:
-            boxes = (frame.box for frame in source.gif.frames)
-            largest = max(largest, *((right - left) * (bottom - top) for left, top, right, bottom in boxes))
-    if largest > max_pixels:
+    _check_pixels((source.width, source.height), max_pixels)
+    if source.gif is not None:
+        boxes = [(right - left, bottom - top) for left, top, right, bottom in (f.box for f in source.gif.frames)]
+        _check_pixels(max(boxes, key=math.prod), max_pixels)
+        if sum(map(math.prod, boxes)) > max_pixels >= source.width * source.height * source.frames:
+            source.frames, source.pages = 1, True  # frames that reach far beyond their canvas: no animation
+    return source
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    if math.prod(size) > max_pixels:
         raise TooManyPixels(
-            f"The picture has {source.width:,} × {source.height:,} pixels; at most {max_pixels:,} are handled. "
+            f"The picture has {size[0]:,} × {size[1]:,} pixels; at most {max_pixels:,} are handled. "
             "Host a smaller version of it."
         )
-    return source
 
 
 def _measured(kind: Kind, data: bytes) -> Source:
@@ -247,12 +247,6 @@ def _drafted(image: ImageFile.ImageFile, size: tuple[int, int]) -> ImageFile.Ima
         image.draft(None, (2 * size[0], 2 * size[1]))
     image.load()
     return image
-
-
-def _draft_scale(width: int, height: int, size: tuple[int, int]) -> int:
-    """By how much `draft` divides the sides of a JPEG: never to less than twice the wanted size."""
-    scale = min(width // (2 * size[0]), height // (2 * size[1]))
-    return next(step for step in (8, 4, 2, 1) if scale >= step or step == 1) if size != (width, height) else 1
 
 
 def _load_unfinished_jpeg(data: bytes, size: tuple[int, int]) -> ImageFile.ImageFile:

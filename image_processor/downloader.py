@@ -1,7 +1,9 @@
-"""URL -> bytes of one picture, and when to try again."""
+"""URL -> the file of one image, and when to try again."""
 
 import random
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import BinaryIO
 
 from image_processor.errors import HTTPStatusError, ImageError, Truncated
 from image_processor.http_client import Answer, GuardedClient
@@ -26,18 +28,27 @@ class Downloader:
     def __init__(self, client: GuardedClient) -> None:
         self._client = client
 
-    def download(self, url: str, *, own_base_url: str | None = None) -> bytes:
-        """Return the whole, non-empty body behind `url`; share links are turned into direct ones first.
+    def download(
+        self,
+        url: str,
+        file: BinaryIO,
+        *,
+        own_base_url: str | None = None,
+        is_abandoned: Callable[[], bool] | None = None,
+    ) -> int:
+        """Write the whole, non-empty body behind `url` into `file`, and nothing after it; give its size in bytes.
 
-        `own_base_url` is this server's own address, whose samples may be fetched. Raises the ImageError that says what
-        went wrong; its `retryable` says whether another attempt makes sense.
+        Share links are turned into direct ones first. `own_base_url` is this server's own address, whose samples may be
+        fetched. The download is cut soon after `is_abandoned` says yes. Raises the ImageError that says what went wrong
+        (its `retryable` says whether to try again), and StoreUnavailable when the disk does not take the file.
         """
-        answer = self._client.get(direct_link(url), own_base_url=own_base_url)
+        answer = self._client.get(direct_link(url), file, own_base_url=own_base_url, is_abandoned=is_abandoned)
         if answer.status != HTTPStatus.OK:
             raise _status_error(answer)
-        if not answer.body:
+        if not answer.size:
             raise Truncated("The server sent an empty file; check that the picture opens in a browser.")
-        return answer.body
+        file.truncate()  # of what it held before; also writes what is buffered
+        return answer.size
 
 
 def retry_delay(error: ImageError, attempt: int) -> float:

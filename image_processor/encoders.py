@@ -1,11 +1,8 @@
 """One function per output format: pixels into a file. Each takes (picture, file, quality, libjpeg's options)."""
 
 import os
-import subprocess
-import sys
 from array import array
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, BinaryIO, Final, Literal
 
@@ -24,17 +21,9 @@ _SWATCH_SIDE: Final = 32
 # Rows are handled in bands of about this many pixels where Python looks at each of them.
 _BAND_PIXELS: Final = 500_000
 
-# The squeezer keeps the interpreter to itself for about 0.2 s a megapixel, in which no web page would be answered:
-# beyond this size it works in a process of its own, whose start costs 30 ms.
-_SQUEEZE_HERE_PIXELS: Final = 40_000
+_CUT_COLOURS: Final = 20_000
+
 _SQUEEZE_PIXELS: Final = 16_000_000
-_SQUEEZE_SECONDS: Final = 60
-_SQUEEZE: Final = """
-import sys, oxipng
-keep = oxipng.StripChunks.keep([name.encode() for name in sys.argv[2:]])
-data = oxipng.optimize_from_memory(sys.stdin.buffer.read(), level=int(sys.argv[1]), strip=keep)
-sys.stdout.buffer.write(data)
-"""
 _KEPT_CHUNKS: Final = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"tRNS", b"acTL", b"fcTL", b"fdAT")
 
 
@@ -83,8 +72,7 @@ def _save_avif(picture: Picture, file: BinaryIO, quality: int, _: dict[str, bool
     settings: dict[str, Any] = {"quality": quality, "icc_profile": _profile_for(image, picture)}
     if len(picture.frames) > 1:
         settings |= _moving(picture)
-    # One thread: the pool already has one for every CPU, and each further one costs memory.
-    image.save(file, "AVIF", max_threads=1, **settings)
+    image.save(file, "AVIF", **settings)
 
 
 def _moving(picture: Picture) -> dict[str, Any]:
@@ -148,17 +136,16 @@ def _with_alpha_palette(image: Image.Image) -> Image.Image:
     """A palette with alpha: Pillow's median cut for the opaque pixels, our own for the translucent ones."""
     alpha = image.getchannel("A")
     opaque = alpha.point([0] * 255 + [255])
-    colours, places = median_cut(_counted(image), _share(alpha.histogram()))
+    coarse, counted = _translucent(image, alpha)
+    colours, places = median_cut(counted, _share(alpha.histogram()))
+    translucent = _looked_up(coarse, places)
     inner = image.convert("RGB")
+    del coarse, alpha
     inner.paste(_some_colour(inner, opaque), mask=opaque.point([255] + [0] * 255))
     few = inner.quantize(256 - len(colours), Image.Quantize.MEDIANCUT)
     del inner
-    indexes = _renumbered(few, len(colours))
-    for box, values in _translucent_bands(image):
-        size = (box[2] - box[0], box[3] - box[1])
-        band = Image.frombytes("L", size, bytes(map(places.__getitem__, values)))
-        indexes.paste(band, box, opaque.crop(box).point([255] * 255 + [0]))
-    result = Image.frombytes("P", image.size, indexes.tobytes())
+    translucent.paste(_renumbered(few, len(colours)), mask=opaque)
+    result = Image.frombytes("P", image.size, translucent.tobytes())
     few_colours = (few.getpalette("RGBA") or [])[: 4 * (256 - len(colours))]
     result.putpalette([*chain.from_iterable(colours), *few_colours], "RGBA")
     return result
@@ -170,30 +157,31 @@ def _renumbered(image: Image.Image, first: int) -> Image.Image:
     return indexes.point([min(255, value + first) for value in range(256)])
 
 
-def _counted(image: Image.Image) -> Counter[int]:
-    counter: Counter[int] = Counter()
-    for _, values in _translucent_bands(image):
-        counter.update(values)
-    return counter
+def _translucent(image: Image.Image, alpha: Image.Image) -> tuple[Image.Image, list[tuple[int, Any]]]:
+    """`image` in coarser steps, clear where it is opaque or clear, and how often it has each of its colours.
 
-
-def _translucent_bands(image: Image.Image) -> Iterator[tuple[tuple[int, int, int, int], "array[int]"]]:
-    """Bands of `image` with the RGBA values in them as numbers: 0 where it is opaque or clear.
-
-    Colours come in steps of 8 and alpha in steps of 2, which is below what 256 colours keep apart anyway: few enough
-    for a cut in Python.
+    The steps are 8 for colours and 2 for alpha, which is below what 256 colours keep apart anyway. Where that leaves
+    more colours than a cut in Python should see, they are doubled; at 32 and 8 there are no more than 16,384.
     """
-    steps = [min(255, value & ~7 | 4) for value in range(256)] * 3 + [
-        0,
-        *(min(253, value | 1) for value in range(1, 255)),
-        255,
-    ]
-    rows = max(1, _BAND_PIXELS // image.width)
+    for step in (2, 4, 8):
+        steps = [value & -4 * step | 2 * step for value in range(256)] * 3
+        steps += [0, *(min(253, value & -step | step // 2) for value in range(1, 255)), 255]
+        coarse = image.point(steps)
+        coarse.paste((0, 0, 0, 0), mask=alpha.point([255] + [0] * 254 + [255]))
+        if (counted := coarse.getcolors(_CUT_COLOURS)) is not None:
+            break
+    assert counted is not None
+    return coarse, counted
+
+
+def _looked_up(image: Image.Image, places: dict[int, int]) -> Image.Image:
+    """The place of each pixel's RGBA value, as greys."""
+    result, rows = Image.new("L", image.size), max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
-        box = (0, top, image.width, min(top + rows, image.height))
-        band = image.crop(box).point(steps)
-        band.paste((0, 0, 0, 0), mask=band.getchannel("A").point([255] + [0] * 254 + [255]))
-        yield box, array("I", band.tobytes())
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        indexes = bytes(map(places.__getitem__, array("I", band.tobytes())))
+        result.paste(Image.frombytes("L", band.size, indexes), (0, top))
+    return result
 
 
 def _share(alpha: list[int]) -> int:
@@ -204,25 +192,21 @@ def _share(alpha: list[int]) -> int:
     return min(224, max(32, round(256 * translucent / (translucent + opaque))))
 
 
-def squeezed(png: bytes, pixels: int, trusted: bool = True) -> bytes | None:
-    """The same PNG in fewer bytes, without loss and without metadata; None when the squeezer cannot do it.
-
-    A PNG that is not `trusted` (a stranger's) is squeezed in a process of its own, whatever its size: what the squeezer
-    raises when it panics is no ordinary exception.
-    """
+def squeezed(png: bytes, pixels: int) -> bytes | None:
+    """The same PNG in fewer bytes, without loss and without metadata; None when the squeezer cannot do it."""
     import oxipng
 
     if pixels > _SQUEEZE_PIXELS:
         return None
-    level = 2 if pixels <= 1_000_000 else 1
+    keep = oxipng.StripChunks.keep(_KEPT_CHUNKS)
     try:
-        if trusted and pixels <= _SQUEEZE_HERE_PIXELS:
-            return oxipng.optimize_from_memory(png, level=level, strip=oxipng.StripChunks.keep(_KEPT_CHUNKS))
-        command = [sys.executable, "-I", "-c", _SQUEEZE, str(level), *(name.decode() for name in _KEPT_CHUNKS)]
-        done = subprocess.run(command, input=png, capture_output=True, timeout=_SQUEEZE_SECONDS, check=True)
-    except (oxipng.PngError, OSError, subprocess.SubprocessError):
+        return oxipng.optimize_from_memory(png, level=2 if pixels <= 1_000_000 else 1, strip=keep)
+    except oxipng.PngError:
         return None
-    return done.stdout or None
+    except BaseException as error:  # a panic of the Rust code is no Exception, and its class cannot be imported
+        if type(error).__name__ != "PanicException":
+            raise
+        return None
 
 
 def _gif_frame(image: Image.Image) -> Image.Image:

@@ -35,7 +35,8 @@ SkulightError
     ├── UnsupportedFormat       a picture, in a format that is not handled
     ├── TooManyPixels           a picture that decodes to more than the limit
     ├── Truncated               the download or the picture ends early
-    ├── Crashed                 the image took the process down, alone, three times
+    ├── TooSlow                 processing the image takes longer than the limit
+    ├── Crashed                 the image ended its process, twice
     ├── ImageCancelled          the request was cancelled before the image was worked
     └── InternalError           a defect of SKUlight; the log has the traceback
 """
@@ -371,11 +372,18 @@ class Truncated(ImageError):
     sentence = "The picture arrived incomplete; check that it opens in a browser."
 
 
+class TooSlow(ImageError):
+    """Processing the image takes longer than the limit."""
+
+    code = "too_slow"
+    sentence = "Compressing this image takes too long; export it again as an ordinary JPEG, PNG or WebP."
+
+
 class Crashed(ImageError):
-    """The image took the process down, alone, three times."""
+    """The image ended its process, twice."""
 
     code = "crashed"
-    sentence = "Reading this picture stopped the program three times; the file is damaged in an unusual way."
+    sentence = "The file is damaged in a way that stops the program that reads it; export the image again."
 
 
 class ImageCancelled(ImageError):

@@ -15,7 +15,9 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, BinaryIO, Final
 from urllib.parse import urljoin, urlsplit
 
 import certifi
@@ -24,7 +26,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from image_processor.addresses import AddressHoles
-from image_processor.bounded_response import BoundedResponse
+from image_processor.bounded_response import BoundedResponse, save
 from image_processor.connections import Connections, Server
 from image_processor.content_coding import unpack
 from image_processor.deadlines import Deadline, Watchdog
@@ -62,13 +64,15 @@ _FOREIGN = (OSError, UnicodeError, http.client.HTTPException)
 class Answer:
     """What a server answered. `headers` does not care about case; `url` is the final one, after redirects.
 
-    The body is read for a `get` that is answered 200 (and is then whole) and for a `post` (at most 4 KB of it).
+    `size` is the number of bytes of the body that were written into the file of a `get`; `body` is the beginning of the
+    answer to a `post` (at most 4 KB of it).
     """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
     url: str
+    size: int = 0
+    body: bytes = b""
 
 
 class GuardedClient:
@@ -105,13 +109,25 @@ class GuardedClient:
         context = _tls_context(ca_bundle or certifi.where())
         self._adapter = _Adapter(Connections(self._dialler, context, pool_size))
 
-    def get(self, url: str, *, own_base_url: str | None = None) -> Answer:
-        """Fetch `url`, following redirects, each checked like a first URL.
+    def get(
+        self,
+        url: str,
+        file: BinaryIO,
+        *,
+        own_base_url: str | None = None,
+        is_abandoned: Callable[[], bool] | None = None,
+    ) -> Answer:
+        """Fetch `url`, following redirects, each checked like a first URL. The body of a 200 goes into `file`, whole.
 
         `own_base_url` is this server's own address: the samples below `/static/samples/` there may be fetched even if
-        it is private, though not through a redirect. Raises the ImageError that says what went wrong.
+        it is private, though not through a redirect. The exchange is cut soon after `is_abandoned` says yes. Raises the
+        ImageError that says what went wrong, StoreUnavailable when the disk does not take the body.
         """
-        return self._bounded(self._total_timeout, lambda deadline: self._follow(url, own_base_url, deadline))
+
+        def follow(deadline: Deadline) -> Answer:
+            return self._follow(url, file, own_base_url, deadline)
+
+        return self._bounded(self._total_timeout, follow, is_abandoned)
 
     def post(
         self,
@@ -134,7 +150,7 @@ class GuardedClient:
             fields = CaseInsensitiveDict(self._headers | dict(headers))
             request = _Request("POST", target, fields, body, deadline=deadline, own=own)
             with contextlib.closing(self._adapter.send(request)) as response:
-                return Answer(response.status_code, response.headers, _beginning(response), target)
+                return Answer(response.status_code, response.headers, target, body=_beginning(response))
 
         return self._bounded(timeout, exchange)
 
@@ -148,9 +164,11 @@ class GuardedClient:
         self.cut()
         self._adapter.close()
 
-    def _bounded(self, seconds: float, work: Callable[[Deadline], Answer]) -> Answer:
+    def _bounded(
+        self, seconds: float, work: Callable[[Deadline], Answer], is_abandoned: Callable[[], bool] | None = None
+    ) -> Answer:
         """Do `work` within `seconds` and turn whatever goes wrong in it into one ImageError."""
-        with self._watchdog.watch(seconds) as deadline:
+        with self._watchdog.watch(seconds, is_abandoned) as deadline:
             try:
                 return work(deadline)
             except (ImageError, *_FOREIGN) as error:
@@ -160,7 +178,7 @@ class GuardedClient:
         # them the bytes, of a download.
         raise failure
 
-    def _follow(self, url: str, own_base_url: str | None, deadline: Deadline) -> Answer:
+    def _follow(self, url: str, file: BinaryIO, own_base_url: str | None, deadline: Deadline) -> Answer:
         hop = _wire_form(url)
         own = _is_own_sample(hop, own_base_url)
         for _ in range(self._max_redirects + 1):
@@ -168,13 +186,12 @@ class GuardedClient:
             with contextlib.closing(self._adapter.send(request)) as response:
                 target = _redirect_target(response)
                 if target is None:
-                    return self._answer(response, hop, deadline)
+                    size = 0
+                    if response.status_code == HTTPStatus.OK:
+                        size = _save_body(response, file, self._max_bytes, deadline)
+                    return Answer(response.status_code, response.headers, hop, size)
             hop, own = _next_hop(hop, target), False
         raise TooManyRedirects
-
-    def _answer(self, response: requests.Response, url: str, deadline: Deadline) -> Answer:
-        body = _whole_body(response, self._max_bytes, deadline) if response.status_code == 200 else b""
-        return Answer(response.status_code, response.headers, body, url)
 
 
 # Requests
@@ -321,20 +338,25 @@ def _tls_context(ca_bundle: str) -> ssl.SSLContext:
 # Bodies
 
 
-def _whole_body(response: requests.Response, limit: int, deadline: Deadline) -> bytes:
+def _save_body(response: requests.Response, file: BinaryIO, limit: int, deadline: Deadline) -> int:
+    """Write the whole body into `file`, unpacked, and give its size in bytes."""
     answer: Any = response.raw
     if answer.length is not None and answer.length > limit:
         raise TooLarge
+    coding = response.headers.get("Content-Encoding")
+    packed = BytesIO()
     try:
-        body: bytes = answer.read_body(limit + 1)
+        size: int = answer.read_body(packed if coding else file, limit + 1)
     except (http.client.IncompleteRead, OSError) as error:
         raise Truncated from error
     deadline.check()
-    if len(body) > limit:
+    if size > limit:
         raise TooLarge
-    if coding := response.headers.get("Content-Encoding"):
-        return unpack(body, coding, limit)
-    return body
+    if coding:
+        body = unpack(packed.getvalue(), coding, limit)
+        save(file, body)
+        return len(body)
+    return size
 
 
 def _beginning(response: requests.Response) -> bytes:

@@ -78,6 +78,10 @@ class Metrics:
         """Time what happens inside, whether it succeeds or not."""
         return self._steps[step].time()
 
+    def observe(self, step: Step, seconds: float) -> None:
+        """Record how long something took that was timed elsewhere."""
+        self._steps[step].observe(seconds)
+
     def count_images(self, records: Sequence[ImageRecord]) -> None:
         """Count a batch of images that are recorded as final."""
         outcomes, failures, transferred = Tally[str](), Tally[str](), Tally[str]()

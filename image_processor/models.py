@@ -233,7 +233,6 @@ class ProductImage(Base):
     error_detail: Mapped[str | None] = mapped_column(Text)
     http_status: Mapped[int | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    suspect: Mapped[bool] = mapped_column(default=False)
 
 
 class WebhookDelivery(Base):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -18,6 +19,7 @@ from image_processor.errors import InvalidCSV, NotFound, RequestError, Unauthori
 from image_processor.forms import ActionForm, SignInForm, UploadForm
 from image_processor.listings import ImageFilter, SizeClass
 from image_processor.models import DeliveryState, ImageStatus, ProcessingRequest, Product, ProductImage, RequestStatus
+from image_processor.short_queue import caller_is_gone
 from image_processor.status import StatusBody, status_body, timestamp
 from image_processor.thumbnails import Thumbnails
 from image_processor.uploads import Uploads
@@ -173,7 +175,7 @@ def _verdict(status: StatusBody) -> str:
 def thumbnail(request_id: str, name: str) -> ResponseReturnValue:
     """A small picture of a result. Its address carries the size of the result, so that it may be kept for long."""
     thumbnails: Thumbnails = current_app.extensions["thumbnails"]
-    return send_file(thumbnails.path(request_id, name), max_age=YEAR_SECONDS)
+    return send_file(thumbnails.path(request_id, name, partial(caller_is_gone, request.environ)), max_age=YEAR_SECONDS)
 
 
 # ---- what can be done to a request ---------------------------------------------------------------------------------

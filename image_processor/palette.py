@@ -4,19 +4,19 @@ Pillow's only method that knows alpha (octree) leaves 16 steps of it: a soft sha
 """
 
 import heapq
-from collections import Counter
 
 Colour = tuple[int, int, int, int]
 _Counted = list[tuple[Colour, int]]
 
 
-def median_cut(pixels: Counter[int], wanted: int) -> tuple[list[Colour], dict[int, int]]:
-    """At most `wanted` colours (red, green, blue, alpha) for `pixels`, and the place of each pixel value among them.
+def median_cut(pixels: list[tuple[int, Colour]], wanted: int) -> tuple[list[Colour], dict[int, int]]:
+    """At most `wanted` colours (red, green, blue, alpha) for `pixels`, and the place of each of them in that list.
 
-    `pixels` counts RGBA values as 32-bit numbers, red lowest; 0 (clear) always has the first place to itself. Colours
-    count by how visible they are: a faint pixel's hue matters little, its alpha does.
+    `pixels` has how often each colour occurs. Places are found by RGBA values as 32-bit numbers, red lowest; 0 (clear)
+    always has the first place to itself. Colours count by how visible they are: a faint pixel's hue matters little, its
+    alpha does.
     """
-    counted = [((v & 255, v >> 8 & 255, v >> 16 & 255, v >> 24), n) for v, n in pixels.items() if v]
+    counted = [(colour, count) for count, colour in pixels if colour[3]]
     if not counted:
         return [(0, 0, 0, 0)], {0: 0}
     heap = [_weighed(counted, 0)]

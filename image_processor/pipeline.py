@@ -2,13 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from image_processor import call_ids
 from image_processor.database import now
 from image_processor.errors import UploadGone
-from image_processor.image_work import ImageWork, Workshop
-from image_processor.memory_budget import trim
+from image_processor.image_job import ImageJob
 from image_processor.models import Outcome, ProcessingRequest, Product, RequestStatus
 from image_processor.outbox import new_delivery
 from image_processor.product_csv import CSVLimits, ProductCSV, ProductRow, read_products, write_output
@@ -20,6 +19,7 @@ from image_processor.repository import (
     Repository,
 )
 from image_processor.status import final_message, outcome_of, product_status, webhook_payload
+from image_processor.storage import Storage
 from image_processor.urls import direct_link, host_of
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 # Inserted in one transaction; between two of them those who ask have their turn. A single row is never split.
 ROWS_PER_CHUNK = 250
 IMAGES_PER_CHUNK = 2_000
-MANY_ROWS = 10_000
 ROWS_PER_PAGE = 250  # read at once when results are gathered
 IMAGES_PER_PAGE = 250  # looked for at once on the disk
 
@@ -35,10 +34,16 @@ IMAGES_PER_PAGE = 250  # looked for at once on the disk
 class Pipeline:
     """Works requests, each in the thread that calls `run`."""
 
-    def __init__(self, repository: Repository, workshop: Workshop, csv_limits: CSVLimits) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        storage: Storage,
+        image_job: Callable[[ProcessingRequest], ImageJob],
+        csv_limits: CSVLimits,
+    ) -> None:
         self._repository = repository
-        self._workshop = workshop
-        self._storage = workshop.storage
+        self._storage = storage
+        self._image_job = image_job
         self._csv_limits = csv_limits
 
     def run(self, request_id: str) -> None:
@@ -75,16 +80,14 @@ class Pipeline:
 
     def _load_products(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
         """Put the rows into the database, chunk by chunk, those that are not there yet."""
-        _give_memory_back(request)
         for chunk in _chunks(map(_new_product, catalogue.rows(start_after=self._repository.last_row(request.id)))):
-            self._workshop.right_of_way.give_way()
             self._repository.insert_products(request.id, chunk)
-        _give_memory_back(request)
 
     def _work_images(self, request: ProcessingRequest) -> None:
         """Work every image that is not final, and again those whose file is gone when we look for it."""
+        self._storage.make_folder(request.id)
         while True:
-            ImageWork(request, self._repository, self._workshop).run()
+            self._image_job(request).run()
             if self._repository.cancel_requested(request.id):
                 self._repository.cancel_rest(request.id)
                 return
@@ -104,7 +107,6 @@ class Pipeline:
     def _completed_images(self, request_id: str) -> Iterator[ImageResult]:
         last = 0
         while images := self._repository.completed_images(request_id, after_id=last, limit=IMAGES_PER_PAGE):
-            self._workshop.right_of_way.give_way()
             yield from images
             last = images[-1].id
 
@@ -123,7 +125,6 @@ class Pipeline:
     def _results(self, request_id: str) -> Iterator[tuple[Sequence[Product], list[ImageResult]]]:
         row = 0
         while products := self._repository.products(request_id, after_row=row, limit=ROWS_PER_PAGE):
-            self._workshop.right_of_way.give_way()
             yield products, self._repository.results_of([product.id for product in products])
             row = products[-1].row
 
@@ -142,12 +143,6 @@ class Pipeline:
             delivery = new_delivery(request.id, request.webhook_url, json.dumps(webhook_payload(request)))
         self._repository.finish(request, delivery)
         log.info("request %s: %s. %s", request.id, status.value, message)
-
-
-def _give_memory_back(request: ProcessingRequest) -> None:
-    """What reading a large catalogue took: of 100,000 rows, glibc kept 20 MB."""
-    if request.row_count >= MANY_ROWS:
-        trim()
 
 
 def _chunks(products: Iterable[NewProduct]) -> Iterator[list[NewProduct]]:

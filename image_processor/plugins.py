@@ -26,6 +26,7 @@ def load_plugins() -> None:
         WebPImagePlugin,
     )
 
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is already a worker for every CPU, and each thread costs memory
     Image.preinit()
     _silence_pillow()
 

@@ -58,10 +58,7 @@ class NewProduct:
 
 @dataclass(frozen=True, slots=True)
 class ImageTask:
-    """One image to be worked, in plain values. `slots` counts the images of the request that share the URL.
-
-    `suspect`: it was being compressed when the process died.
-    """
+    """One image to be processed, in plain values. `slots` counts the images of the request that share the URL."""
 
     id: int
     row: int
@@ -69,7 +66,6 @@ class ImageTask:
     url: str
     host: str
     slots: int
-    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +290,6 @@ class Repository:
                 .values(
                     status=ImageStatus.PENDING,
                     attempts=0,
-                    suspect=False,
                     error_code=None,
                     error_detail=None,
                     http_status=None,
@@ -382,18 +377,6 @@ class Repository:
             )
 
     # ---- images ---------------------------------------------------------------------------------------------------
-
-    def image_states(self, request_id: str, rows: int) -> list[tuple[str, int, int]]:
-        """What is different whenever the state of an image in the first `rows` rows is; cheap beside reading them."""
-        first = select(Product.id).where(Product.request_id == request_id, Product.row <= rows)
-        states = (
-            select(ProductImage.status, func.count(), func.sum(ProductImage.id))
-            .where(ProductImage.product_id.in_(first))
-            .group_by(ProductImage.status)
-            .order_by(ProductImage.status)
-        )
-        with self._read() as session:
-            return [(status, number, ids) for status, number, ids in session.execute(states)]
 
     def images_of(self, product_ids: Sequence[int], limit: int | None = None) -> Sequence[ProductImage]:
         """The images of some products, in the order of rows and positions; plain rows, which are read twice as fast."""
@@ -487,15 +470,6 @@ class Repository:
             },
         )
 
-    def suspect(self, image_ids: Sequence[int]) -> None:
-        """Mark images that were being compressed when the process died."""
-        with self._write() as session:
-            session.execute(
-                update(ProductImage)
-                .where(ProductImage.id.in_(image_ids), ProductImage.status.in_(UNFINISHED))
-                .values(suspect=True)
-            )
-
     def put_back(self, request_id: str, images: Sequence[ImageResult]) -> None:
         """Make finished images pending again (their files are gone) and take them out of the counters."""
         row = ProcessingRequest
@@ -557,7 +531,6 @@ def _pending(condition: ColumnElement[bool]) -> Select[Any]:
             ProductImage.input_url,
             ProductImage.host,
             (copies + 1).label("slots"),
-            ProductImage.suspect,
         )
         .where(
             ProductImage.request_id == bindparam("request_id"),

@@ -4,9 +4,11 @@ Pure: knows no image library. Also the few facts that are wanted before or besid
 (starting its decoder already allocates it), the segments of a JPEG, the chunks of a PNG, the orientation in EXIF.
 """
 
+import io
 import re
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 from image_processor.errors import NotAnImage, Truncated, UnsupportedFormat
@@ -66,9 +68,24 @@ _BRANDS: Final[dict[bytes, str]] = {
 }
 
 _MARKUP: Final = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body|script|meta|title|div|p|h1)\b", re.I | re.S
+    rb"\s*+(?:<!--.*?-->\s*+)*+<(?:!doctype html|html|head|body|script|meta|title|div|p|h1)\b", re.I | re.S
 )
-_SVG: Final = re.compile(rb"<(?:\w+:)?svg[\s>]", re.I)
+_SVG: Final = re.compile(rb"<(?:\w++:)?svg[\s>]", re.I)
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+# Among pixels FF is followed by 00 or by a restart (D0 to D7); before a marker further FF may stand.
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_JPEG_END: Final = 0xD9
+_TIFF_SIZES: Final = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes, of whole numbers
+_AV1_SEQUENCE: Final = re.compile(rb"(?:\x12\0)?\x0a[\x01-\x7f]")
+_TRACK_CHUNKS: Final = re.compile(rb"stco.{8}(.{4})", re.S)
+
+# Most parts of a file for each of which a decoder passes over all pixels (scans; usual are 1 and 10), copies all EXIF
+# so far (segments), or Pillow makes an object or runs through a loop.
+_MOST: Final = {
+    "scans": 100, "segments": 1_000, "fill bytes": 1_000_000, "chunks": 100_000, "strips": 100_000, "tiles": 100_000,
+    "items": 1_000,
+}  # fmt: skip
 
 
 def recognise(source: bytes) -> Kind:
@@ -137,7 +154,7 @@ def _text_refusal(source: bytes) -> NotAnImage | UnsupportedFormat:
         return NotAnImage("The server sent data (JSON) instead of a picture; the address may need a login.")
     if head.lstrip()[:1] == b"<":
         return NotAnImage("The server sent an XML document instead of a picture; the address may need a login.")
-    if not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
+    if not _CONTROL.search(head):
         return NotAnImage("The server sent text instead of a picture; use the address of the picture itself.")
     return NotAnImage("The server sent something that is not a picture of a known kind.")
 
@@ -164,20 +181,55 @@ def jpeg_segments(source: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
+def jpeg_markers(source: bytes) -> Iterator[tuple[int, int, int]]:
+    """What `jpeg_segments` yields, as libjpeg reads it: without what stands between segments, to the end of the image.
+
+    So fill bytes, rubbish and the pixels of each scan are skipped.
+    """
+    at = 2
+    while (found := _JPEG_MARKER.search(source, at)) and (marker := found[0][1]) != _JPEG_END:
+        at = found.end() + int.from_bytes(source[found.end() : found.end() + 2], "big")
+        yield marker, found.end() + 2, at
+
+
+def check_jpeg(source: bytes) -> None:
+    """Raises UnsupportedFormat for a JPEG of too many parts, Truncated (permanent) for one without pixels."""
+    scans, filled, at = 0, 0, 2
+    for count, (marker, start, end) in enumerate(jpeg_markers(source), start=1):
+        filled += 0 if scans else start - 4 - at
+        scans, at = scans + (marker == JPEG_SCAN), end
+        _check_parts("JPEG", {"scans": scans, "segments": count, "fill bytes": filled})
+    if not scans:
+        raise Truncated(DAMAGED.format("JPEG"), permanent=True)
+
+
+def _check_parts(kind: Kind, parts: dict[str, int]) -> None:
+    for name, count in parts.items():
+        if count > _MOST[name]:
+            raise UnsupportedFormat(
+                f"This is a {kind} with more than {_MOST[name]:,} {name}, which is not handled; save it as an ordinary "
+                f"{kind}."
+            )
+
+
 def jpeg_depth(source: bytes) -> tuple[int, bool] | None:
     """Bits per sample, and whether the coding is lossless, from the frame header (ITU-T T.81, B.2.2)."""
-    at = 2
-    while (at := source.find(b"\xff", at)) >= 0 and at + 5 <= len(source):
-        marker = source[at + 1]
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return source[at + 4], marker in (0xC3, 0xC7, 0xCB, 0xCF)
-        elif marker in (0xD9, 0xDA):
-            return None
-        else:
-            at += 2 + int.from_bytes(source[at + 2 : at + 4], "big")
+    for marker, start, _ in jpeg_markers(source):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and start < len(source):
+            return source[start], marker in (0xC3, 0xC7, 0xCB, 0xCF)
     return None
+
+
+def png_size(source: bytes) -> tuple[int, int]:
+    """Width and height of a PNG in pixels (PNG, 11.2.1).
+
+    Raises Truncated (permanent) when its header is not first, UnsupportedFormat when it has too many chunks.
+    """
+    if source[12:16] != b"IHDR" or len(source) < 24:
+        raise Truncated(DAMAGED.format("PNG"), permanent=True)
+    _check_parts("PNG", {"chunks": sum(1 for _ in png_chunks(source))})
+    width, height = struct.unpack_from(">II", source, 16)
+    return width, height
 
 
 def webp_canvas(source: bytes) -> tuple[int, int]:
@@ -210,21 +262,98 @@ def exif_orientation(exif: bytes | None) -> int:
 
     An orientation in XMP is not read: no browser turns a picture by it.
     """
-    tiff = (exif or b"").removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None or len(tiff) < 8:
-        return 1
-    (at,) = struct.unpack_from(order + "I", tiff, 4)
-    if at + 2 > len(tiff):
-        return 1
-    (count,) = struct.unpack_from(order + "H", tiff, at)
-    for entry in range(at + 2, min(at + 2 + 12 * count, len(tiff) - 11), 12):
-        tag, value_type, _, value = struct.unpack_from(order + "HHIH", tiff, entry)
+    for tag, value_type, _, value in _tiff_entries((exif or b"").removeprefix(b"Exif\0\0")):
         if tag == 0x0112:
             return value if value_type == 3 and 1 <= value <= 8 else 1
     return 1
 
 
-def media_type(source: bytes) -> str:
-    """The media type of a picture's bytes, such as `image/png`. Raises what `recognise` raises."""
-    return f"image/{recognise(source).lower()}"
+def _tiff_entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Tag, type, count, and value (where it is a single whole number) of each entry of the first directory."""
+    order: Literal["little", "big"] = "little" if tiff[:1] == b"I" else "big"
+    kind = {42: (4, 2), 43: (8, 8)}.get(int.from_bytes(tiff[2:4], order))  # 43: BigTIFF
+    if kind is None or tiff[:2] not in (b"II", b"MM"):
+        return
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(tiff[at : at + size], order)
+
+    wide, short = kind
+    at = number(wide, wide)
+    for entry in range(at + short, min(at + short + (4 + 2 * wide) * number(at, short), len(tiff)), 4 + 2 * wide):
+        value_type = number(entry + 2, 2)
+        size = min(_TIFF_SIZES.get(value_type, 0), wide)
+        yield number(entry, 2), value_type, number(entry + 4, wide), number(entry + 4 + wide, size)
+
+
+def tiff_tile(source: bytes) -> tuple[int, int]:
+    """Width and height of the tiles of a TIFF in pixels, each of which a decoder holds whole; zeros without tiles.
+
+    Raises UnsupportedFormat when it has too many strips or tiles.
+    """
+    width = height = 0
+    for tag, _, count, value in _tiff_entries(source):
+        _check_parts("TIFF", {"strips": count * (tag == 273), "tiles": count * (tag == 324)})
+        width, height = max(width, value * (tag == 322)), max(height, value * (tag == 323))
+    return width, height
+
+
+def avif_coded_size(source: bytes) -> tuple[int, int]:
+    """The largest picture in the AV1 data of an AVIF, in pixels, whatever its container says; zeros when none is found.
+
+    Looks where items (`iloc`) and the first samples of tracks (`stco`) begin: ISO/IEC 14496-12, 8.11.3 and 8.7.5.
+    """
+    tracks = (int.from_bytes(found[1], "big") for found in _TRACK_CHUNKS.finditer(source))
+    sizes = (_av1_size(source, start) for start in (*_item_starts(source), *tracks))
+    return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+
+
+def _item_starts(source: bytes) -> Iterator[int]:
+    box = io.BytesIO(source)
+    box.seek(source.find(b"iloc") + 4)
+
+    def number(size: int) -> int:
+        return int.from_bytes(box.read(size), "big")
+
+    version, sizes = number(4) >> 24, number(2)
+    offset, length, base, index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    index, wide = (index, 2 * version) if version else (0, 2)
+    for _ in range(min(number(wide), _MOST["items"])):
+        number(wide)
+        in_idat = version and number(2) & 15 == 1
+        number(2)
+        start, extents = number(base) + (source.find(b"idat") + 4 if in_idat else 0), number(2)
+        number(index)
+        yield start + number(offset)
+        box.seek(length + (extents - 1) * (index + offset + length), io.SEEK_CUR)
+
+
+def _av1_size(source: bytes, start: int) -> tuple[int, int]:
+    """Width and height in a sequence header (AV1 specification, 5.5.1); zeros when there is none or it has timings."""
+    if (found := _AV1_SEQUENCE.match(source, start)) is None:
+        return 0, 0
+    value, left = int.from_bytes(source[found.end() : found.end() + 128].ljust(128, b"\0"), "big"), 1024
+
+    def take(bits: int) -> int:
+        nonlocal left
+        left -= bits
+        return value >> left & (1 << bits) - 1
+
+    take(4)
+    if take(1):
+        take(5)
+    elif take(1):
+        return 0, 0
+    else:
+        delays = take(1)
+        for _ in range(take(5) + 1):
+            take(12)
+            take(take(5) > 7)
+            take(4 * (delays and take(1)))
+    sides = take(4) + 1, take(4) + 1
+    return take(sides[0]) + 1, take(sides[1]) + 1
+
+
+def media_type(path: str) -> str:
+    """The media type of the picture in a file, such as `image/png`. Raises what `recognise` raises."""
+    return f"image/{recognise(Path(path).read_bytes()).lower()}"

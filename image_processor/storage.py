@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,25 +24,36 @@ PUBLIC_PATH = "/processed_images/"
 
 
 class NewFile:
-    """A file that is being written. It appears under its name only when `keep` is called."""
+    """A file that is being written, at `path`. It appears under its name only when `keep` is called."""
 
-    def __init__(self, file: BinaryIO, folder: str, path: str) -> None:
-        self.file = file
+    def __init__(self, folder: str, path: str) -> None:
+        self.path = path
         self.kept = False
         self._folder = folder
-        self._path = path
 
-    def keep(self, name: str, *, durable: bool = False, public: bool = True) -> None:
-        """Give the file its name, at once and whole. `durable` waits until the disk has it."""
-        self.file.flush()
-        if durable:
-            os.fsync(self.file.fileno())
-        if public:
-            os.fchmod(self.file.fileno(), 0o644)  # a web server may read these
-        os.replace(self._path, f"{self._folder}/{name}")
+    def keep(self, name: str) -> None:
+        """Give the file its name, at once and whole. Everybody may read it: a web server may deliver these."""
+        os.chmod(self.path, 0o644)
+        self._rename(name)
+
+    def _rename(self, name: str) -> None:
+        os.replace(self.path, f"{self._folder}/{name}")
         self.kept = True
-        if durable:
-            _sync_folder(self._folder)
+
+
+class OpenFile(NewFile):
+    """The same, open for writing as `file`."""
+
+    def __init__(self, file: BinaryIO, folder: str, path: str) -> None:
+        super().__init__(folder, path)
+        self.file = file
+
+    def keep_private(self, name: str) -> None:
+        """Give the file its name once the disk has all of it; only this user may read it."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self._rename(name)
+        _sync_folder(self._folder)
 
 
 class Storage:
@@ -53,16 +65,20 @@ class Storage:
     def __init__(self, images: Path, uploads: Path) -> None:
         self.images = images.resolve()
         self._uploads = uploads.resolve()
+        self._downloads = self._uploads.with_name("downloads")
+        self._originals: list[BinaryIO] = []
+        weakref.finalize(self, _close, self._originals)
         self._token = uuid.uuid4().hex  # tells this process's half-written files from those of one before it
         self._numbers = itertools.count()
         self.images.mkdir(parents=True, exist_ok=True)
         self._uploads.mkdir(parents=True, exist_ok=True)
+        self._downloads.mkdir(parents=True, exist_ok=True)
 
     def keep_upload(self, request_id: str, data: bytes) -> None:
         """Keep an uploaded catalogue as it came. On the disk when this returns."""
         with self._locked_file(str(self._uploads)) as new:
             new.file.write(data)
-            new.keep(self.upload_path(request_id).name, durable=True, public=False)
+            new.keep_private(self.upload_path(request_id).name)
 
     def drop_upload(self, request_id: str) -> None:
         """Forget an upload whose request could not be recorded."""
@@ -72,19 +88,50 @@ class Storage:
         """Where the uploaded catalogue of a request lies."""
         return self._uploads / f"{request_id}.csv"
 
-    def new_image(self, request_id: str) -> AbstractContextManager[NewFile]:
-        """A new file in the request's public folder; removed again unless it is kept."""
-        return self._new_file(f"{self.images}/{request_id}")
+    @contextlib.contextmanager
+    def original(self) -> Iterator[BinaryIO]:
+        """A private file for what is downloaded, with a path (`name`), at its beginning. It is used again later.
 
-    def new_thumbnail(self, request_id: str) -> AbstractContextManager[NewFile]:
+        To create and remove one for each image costs 0.4 ms on ext4 without a journal, to empty it 0.1 ms.
+        """
+        file = self._originals.pop() if self._originals else self._new_original()
+        try:
+            file.seek(0)
+            yield file
+        finally:
+            self._originals.append(file)
+
+    def _new_original(self) -> BinaryIO:
+        file = open(self._temporary(str(self._downloads)), "x+b")
+        fcntl.lockf(file, fcntl.LOCK_EX)  # its owner lives
+        return file
+
+    def make_folder(self, request_id: str) -> None:
+        """Make the public folder of a request."""
+        folder = self.images / request_id
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)  # whatever the umask is
+
+    @contextlib.contextmanager
+    def new_image(self, request_id: str) -> Iterator[NewFile]:
+        """A place for a new file in the request's public folder, which must exist; removed again unless it is kept."""
+        folder = f"{self.images}/{request_id}"
+        new = NewFile(folder, self._temporary(folder))
+        try:
+            yield new
+        finally:
+            if not new.kept:
+                Path(new.path).unlink(missing_ok=True)
+
+    def new_thumbnail(self, request_id: str) -> AbstractContextManager[OpenFile]:
         """A new file in the folder of the request's thumbnails, which whichever process is asked makes."""
         return self._locked_file(f"{self.images}/{request_id}/{THUMBNAILS}")
 
     def write_output(self, request_id: str, write: Callable[[BinaryIO], None]) -> None:
         """Let `write` fill output.csv; it replaces an older one, whole and durable."""
-        with self.new_image(request_id) as new:
+        with self._new_file(f"{self.images}/{request_id}") as new:
             write(new.file)
-            new.keep(OUTPUT_NAME, durable=True, public=False)
+            new.keep_private(OUTPUT_NAME)
 
     def output_path(self, request_id: str) -> Path:
         """Where the output.csv of a request lies, whether it exists or not."""
@@ -107,7 +154,7 @@ class Storage:
 
     def remove_temporary(self) -> None:
         """Remove what dead processes left half-written; what this one and other living ones write now stays."""
-        for folder in (self._uploads, self.images):
+        for folder in (self._uploads, self._downloads, self.images):
             for leftover in folder.rglob(f"*{TEMPORARY}"):
                 # Our own must not even be opened: closing any descriptor of a file drops all our locks on it.
                 if not leftover.name.startswith(self._token):
@@ -134,12 +181,15 @@ class Storage:
         shutil.rmtree(self.images / request_id, ignore_errors=True)
         self.drop_upload(request_id)
 
+    def _temporary(self, folder: str) -> str:
+        return f"{folder}/{self._token}-{next(self._numbers)}{TEMPORARY}"
+
     @contextlib.contextmanager
-    def _new_file(self, folder: str) -> Iterator[NewFile]:
+    def _new_file(self, folder: str) -> Iterator[OpenFile]:
         # Not `tempfile`: its names cost as much time as all the rest, and ours are unique by themselves.
-        path = f"{folder}/{self._token}-{next(self._numbers)}{TEMPORARY}"
+        path = self._temporary(folder)
         with _opened(folder, path) as file:
-            new = NewFile(file, folder, path)
+            new = OpenFile(file, folder, path)
             try:
                 yield new
             finally:
@@ -147,7 +197,7 @@ class Storage:
                     Path(path).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _locked_file(self, folder: str) -> Iterator[NewFile]:
+    def _locked_file(self, folder: str) -> Iterator[OpenFile]:
         """A new file whose lock tells every process that its writer lives, for exactly as long as it does.
 
         Images need none, for only the process that works writes them, and clears away.
@@ -160,6 +210,11 @@ class Storage:
         # Another process cleared it away in the moment before it was locked.
         with self._locked_file(folder) as new:
             yield new
+
+
+def _close(files: list[BinaryIO]) -> None:
+    for file in files:
+        file.close()
 
 
 def image_name(row: int, position: int, extension: str) -> str:

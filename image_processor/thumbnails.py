@@ -2,13 +2,15 @@
 
 import contextlib
 import re
-import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from image_processor.compressor import CompressOptions, Compressor
+from image_processor.compressor import CompressOptions, Compressor, compress_file
 from image_processor.errors import ImageError, NotFound
+from image_processor.image_pool import ImagePool
+from image_processor.short_queue import ShortQueue
 from image_processor.storage import THUMBNAILS, Storage
 
 MOST_BYTES: Final = 10_000
@@ -23,31 +25,33 @@ ATTEMPTS: Final = (
 )
 # The names that `storage.image_name` gives. Nothing else is ever joined to a path.
 _NAME: Final = re.compile(r"\d{1,9}-\d{1,9}\.(jpg|png|webp|gif|avif)", re.ASCII)
-# A page asks for fifty at once. The cores belong to the catalogues that are worked.
-_AT_ONCE: Final = 2
+# A browser asks for six at once, of the fifty that a page shows.
+_WAITING: Final = 32
+_SECONDS: Final = 10.0
 
 
 class Thumbnails:
     """Makes and keeps the thumbnails, beside the pictures they show: they are removed with their request."""
 
-    def __init__(self, storage: Storage, compressor: Compressor) -> None:
+    def __init__(self, storage: Storage, compressor: Compressor, pool: ImagePool) -> None:
         self._storage = storage
         self._compressor = compressor
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._pool = pool
+        self._queue = ShortQueue(1, waiting=_WAITING, seconds=_SECONDS)
 
-    def path(self, request_id: str, name: str) -> Path:
+    def path(self, request_id: str, name: str, is_abandoned: Callable[[], bool] = lambda: False) -> Path:
         """The thumbnail of a result (`name` is its file name), made if there is none yet: WebP or JPEG.
 
-        Raises NotFound for whatever is not the file of a compressed image, and StoreUnavailable when the disk takes no
-        more.
+        `is_abandoned` says that nobody waits for it any more. Raises NotFound for whatever is not the file of a
+        compressed image, Unavailable when too many wait, and StoreUnavailable when the disk takes no more.
         """
         if not _is_id(request_id) or not _NAME.fullmatch(name):
             raise NotFound(f"There is no picture {name[:100]!r}.")
         picture = self._storage.images / request_id / name
         made = self._made_before(picture)
         if made is None:
-            with self._places:
-                made = self._made_before(picture) or self._make(picture)
+            with self._queue.place():
+                made = self._made_before(picture) or self._make(picture, is_abandoned)
         return made
 
     def _made_before(self, picture: Path) -> Path | None:
@@ -59,26 +63,28 @@ class Thumbnails:
                     return thumbnail
         return None
 
-    def _make(self, picture: Path) -> Path:
+    def _make(self, picture: Path, is_abandoned: Callable[[], bool]) -> Path:
+        if not picture.exists():
+            raise NotFound(f"There is no picture {picture.name!r} any more.")
         try:
-            source = picture.read_bytes()
             with self._storage.new_thumbnail(picture.parent.name) as new:
-                name = picture.name + self._write(source, new.file)
-                new.keep(name)
+                arguments = self._compressor, str(picture), new.path
+                extension = self._pool.run(THUMBNAILS, is_abandoned, write_thumbnail, *arguments)
+                new.keep(picture.name + extension)
         except (FileNotFoundError, ImageError) as error:  # deleted meanwhile, or nothing that can be shown
             raise NotFound(f"There is no picture {picture.name!r} any more.") from error
-        return picture.parent / THUMBNAILS / name
+        return picture.parent / THUMBNAILS / (picture.name + extension)
 
-    def _write(self, source: bytes, file: BinaryIO) -> str:
-        """Write the first attempt that fits into `file`; give its extension."""
-        for extension, options in ATTEMPTS:
-            file.seek(0)
-            file.truncate()
-            made = self._compressor.compress(source, file, options)
-            file.flush()
-            if made.bytes_out <= MOST_BYTES:
-                return extension
-        raise NotFound("There is no thumbnail of this picture.")
+
+def write_thumbnail(compressor: Compressor, picture: str, result: str) -> str:
+    """Write the first attempt that fits into the file `result` and give its extension. Runs in a process of the pool.
+
+    Raises NotFound when none fits, and what `compress_file` raises.
+    """
+    for extension, options in ATTEMPTS:
+        if compress_file(compressor, picture, result, options).bytes_out <= MOST_BYTES:
+            return extension
+    raise NotFound("There is no thumbnail of this picture.")
 
 
 def _is_id(text: str) -> bool:

@@ -17,9 +17,10 @@ from pathlib import Path
 from image_processor.deliveries import Deliveries
 from image_processor.errors import StoreUnavailable, UploadGone
 from image_processor.health import Health
-from image_processor.image_work import Stopped, Workshop
+from image_processor.image_job import DownloadThreads, Stopped
 from image_processor.pipeline import Pipeline
 from image_processor.repository import Repository
+from image_processor.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class WorkerLock:
 class Worker:
     """Owns the request threads, and sees to a clean end.
 
-    `warm_up` is called first; `tidy` at the start and once a day.
+    `warm_up` is called first; `tidy` at the start and once a day; `cut_network` and `stop_images` at the end.
     """
 
     def __init__(
@@ -66,23 +67,27 @@ class Worker:
         repository: Repository,
         pipeline: Pipeline,
         deliveries: Deliveries,
-        workshop: Workshop,
+        storage: Storage,
+        threads: DownloadThreads,
         health: Health,
         *,
         warm_up: Callable[[], None],
         tidy: Callable[[], None],
         cut_network: Callable[[], None],
+        stop_images: Callable[[], None],
     ) -> None:
         self._lock_path = lock_path
         self._repository = repository
         self._pipeline = pipeline
         self._deliveries = deliveries
-        self._workshop = workshop
+        self._storage = storage
+        self._threads = threads
         self._health = health
         self._warm_up = warm_up
         self._tidy = tidy
         self._cut_network = cut_network
-        self._stop = workshop.stop
+        self._stop_images = stop_images
+        self._stop = threads.stopping
         self._nudge = threading.Event()
         self._ended = threading.Event()
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
@@ -151,11 +156,7 @@ class Worker:
 
     def _take_over(self) -> None:
         """See to what the process before left behind."""
-        self._workshop.storage.remove_temporary()
-        suspects = self._workshop.in_hand.take_over()
-        if suspects:
-            log.warning("worker: the process before died while it compressed images %s; worked alone now", suspects)
-            self._repository.suspect(suspects)
+        self._storage.remove_temporary()
         self._tidy()
 
     def _round(self) -> None:
@@ -195,17 +196,16 @@ class Worker:
     # ---- the end --------------------------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """When asked: cut the downloads, let only what is being compressed finish, and never take longer than 8 s.
+        """When asked: cut the downloads, end the image processes, and never take longer than 8 s.
 
-        What is not recorded then is worked again at the next start.
+        What is not recorded then is processed again at the next start.
         """
         self._stop.wait()
-        self._workshop.in_hand.stop()
         self._nudge.set()
         self._deliveries.stop()
-        workshop = self._workshop
-        for pool in (self._requests, workshop.download_pool, workshop.compress_pool, workshop.alone_pool):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._requests.shutdown(wait=False, cancel_futures=True)
+        self._threads.stop()
+        self._stop_images()
         for _ in range(EXIT_SECONDS * 10):
             self._cut_network()  # again and again: a download may have been between two sockets
             time.sleep(0.1)

@@ -40,6 +40,23 @@ def wait_for(ask: Callable[[], T | None], seconds: float = 30.0, every: float = 
     raise AssertionError(f"nothing came within {seconds} s")
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended (a zombie has)."""
+    return _proc(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])
+
+
+def _session(leader: int) -> list[int]:
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if _proc(pid, "stat").rpartition(b")")[2].split()[3:4] == [str(leader).encode()]]
+
+
+def _proc(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
 @dataclass
 class Page:
     """What the image host answers for one path."""
@@ -201,6 +218,11 @@ class SkulightServer:
         assert self._process is not None
         master = self._process.pid
         return int(Path(f"/proc/{master}/task/{master}/children").read_text())
+
+    def image_processes(self) -> list[int]:
+        """The processes of this server that decode and encode images, by pid."""
+        assert self._process is not None
+        return [pid for pid in _session(self._process.pid) if b"image_pool" in _proc(pid, "cmdline")]
 
     def kill_master(self) -> None:
         """kill -9 gunicorn's master only; its worker is orphaned."""

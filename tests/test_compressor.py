@@ -30,7 +30,6 @@ from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
 from image_processor.compressor import CompressOptions, Compressor
 from image_processor.errors import StoreUnavailable, TooManyPixels
 from image_processor.gif_blocks import MOST_FRAMES, map_gif
-from image_processor.memory_budget import MemoryBudget
 from image_processor.plugins import open_picture
 
 PHOTO = photo()
@@ -352,30 +351,6 @@ def test_a_photograph_in_png_becomes_a_palette_a_third_as_large() -> None:
     assert report.bytes_out < len(source) / 2.5
 
 
-def test_a_large_png_is_squeezed_in_another_process_so_that_other_threads_run_on() -> None:
-    # Squeezing it here would stop every other thread for about half a second.
-    source = encoded(photo(1500, 1300), "PNG", compress_level=1)
-    pauses, done = [], threading.Event()
-
-    def watch() -> None:
-        import time
-
-        last = time.perf_counter()
-        while not done.wait(0.001):
-            now = time.perf_counter()
-            pauses.append(now - last)
-            last = now
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        compressed(source)
-    finally:
-        done.set()
-        watcher.join()
-    assert max(pauses) < 0.25
-
-
 # --- animation ---
 
 
@@ -589,46 +564,13 @@ def test_importing_the_module_loads_no_codec() -> None:
 def test_warming_up_leaves_nothing_to_load() -> None:
     code = (
         "import sys, tempfile; from image_processor.compressor import *;"
-        "c = Compressor(); c.warm_up(); before = set(sys.modules);"
+        "c = Compressor(); load_codecs(); before = set(sys.modules);"
         "c.compress(sys.stdin.buffer.read(), tempfile.TemporaryFile(), CompressOptions());"
         "late = {name for name in set(sys.modules) - before if name.startswith('PIL')};"
         "sys.exit(str(late) if late else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SAMPLES.parent.parent, input=encoded(PHOTO, "JPEG"))
     assert done.returncode == 0
-
-
-def test_the_budget_lets_in_what_fits_and_the_giant_alone() -> None:
-    budget, order, together = MemoryBudget(100), list[str](), threading.Barrier(2)
-    first_in, giant_waits = threading.Event(), threading.Event()
-
-    def small(name: str) -> None:
-        with budget.hold(50):
-            together.wait(5)  # both are in at the same time
-            first_in.set()
-            giant_waits.wait(5)
-            order.append(name)
-
-    def giant() -> None:
-        first_in.wait(5)
-        giant_waits.set()
-        with budget.hold(1_000):
-            order.append("giant")
-
-    threads = [threading.Thread(target=small, args=(name,)) for name in "ab"] + [threading.Thread(target=giant)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert sorted(order[:2]) == ["a", "b"] and order[2] == "giant"
-
-
-def test_the_budget_is_given_back_when_the_work_fails() -> None:
-    compressor = Compressor(max_decode_bytes=1)
-    for _ in range(3):
-        with pytest.raises(Exception, match="damaged"):
-            compressed(encoded(PHOTO, "PNG")[:2000], compressor)
-    assert compressed(encoded(PHOTO, "PNG"), compressor)[0].width == 320
 
 
 # --- the samples the application ships ---

@@ -173,14 +173,6 @@ def test_bitmaps_with_unusual_colour_masks_are_read(bits: int, masks: tuple[int,
     assert blue == pytest.approx(0, abs=4)
 
 
-def test_a_bitmap_of_two_bits_a_pixel_is_read() -> None:
-    palette = bytes((0, 0, 0, 0, 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0))
-    source = bitmap(64, 64, 2, 0, palette, bytes([0b01010101] * 8 + [0b11111111] * 8) * 64)
-    result = compressed(source, quality=90)[1]
-    assert result.getpixel((10, 30))[0] > 240  # red
-    assert result.getpixel((54, 30))[2] > 240  # blue
-
-
 def test_a_bitmap_whose_alpha_byte_nobody_filled_is_opaque() -> None:
     masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     source = bitmap(40, 40, 32, 6, masks, bytes((10, 200, 30, 0)) * 1600)

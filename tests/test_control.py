@@ -400,7 +400,9 @@ def finished_request(application: Flask, days_ago: int, number: int) -> str:
     at = datetime.now(UTC) - timedelta(days=days_ago)
     storage = application.extensions["storage"]
     storage.keep_upload(request_id, CSV)
+    storage.make_folder(request_id)
     with storage.new_image(request_id) as new:
+        Path(new.path).touch()
         new.keep("1-1.jpg")
     with application.app_context():
         with db.engine.execution_options(writes=True).begin() as connection:

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from email.utils import format_datetime
+from io import BytesIO
 
 import pytest
 from hostile_origin import HostileOrigin, answer, raw, redirect
@@ -28,20 +29,22 @@ def downloader(origin: HostileOrigin) -> Iterator[Downloader]:
 
 def refused(downloader: Downloader, url: str) -> ImageError:
     with pytest.raises(ImageError) as raised:
-        downloader.download(url)
+        downloader.download(url, BytesIO())
     return raised.value
 
 
 def test_the_bytes_of_a_200_are_the_picture(origin: HostileOrigin, downloader: Downloader) -> None:
     origin.routes |= {"/moved": redirect("/a.jpg"), "/a.jpg": answer(b"picture")}
-    assert downloader.download(origin.url("/moved")) == b"picture"
+    file = BytesIO()
+    assert downloader.download(origin.url("/moved"), file) == len(b"picture")
+    assert file.getvalue() == b"picture"
 
 
 def test_samples_of_this_server_can_be_downloaded(origin: HostileOrigin) -> None:
     origin.routes["/static/samples/a.jpg"] = answer(b"sample")
     client = GuardedClient(user_agent="test", holes=AddressHoles())
     base = origin.url("")
-    assert Downloader(client).download(base + "/static/samples/a.jpg", own_base_url=base) == b"sample"
+    assert Downloader(client).download(base + "/static/samples/a.jpg", BytesIO(), own_base_url=base) == len(b"sample")
     client.close()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
+from fetching import BufferedClient
 from hostile_origin import (
     LOOPBACK,
     FakeResolver,
@@ -46,11 +47,10 @@ from image_processor.errors import (
     Truncated,
     UnsupportedFormat,
 )
-from image_processor.http_client import GuardedClient
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LIMIT = 100_000
-NewClient = Callable[..., GuardedClient]
+NewClient = Callable[..., BufferedClient]
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def new_client() -> Iterator[NewClient]:
     """Makes clients that know the origin through a hole; all are closed at the end."""
     with contextlib.ExitStack() as stack:
 
-        def new(origin: HostileOrigin | None = None, *, holes: str | None = None, **options: Any) -> GuardedClient:
+        def new(origin: HostileOrigin | None = None, *, holes: str | None = None, **options: Any) -> BufferedClient:
             text = holes if holes is not None else (origin.address if origin else "")
             options = {"connect_timeout": 1.0, "total_timeout": 5.0, "max_bytes": LIMIT} | options
-            client = GuardedClient(user_agent="test/1 (+mailto:me)", holes=AddressHoles.parse(text), **options)
+            client = BufferedClient(user_agent="test/1 (+mailto:me)", holes=AddressHoles.parse(text), **options)
             stack.callback(client.close)
             return client
 
@@ -82,7 +82,7 @@ def secret() -> Iterator[HostileOrigin]:
         assert running.connections == 0
 
 
-def failure(client: GuardedClient, url: str, **options: Any) -> ImageError:
+def failure(client: BufferedClient, url: str, **options: Any) -> ImageError:
     with pytest.raises(ImageError) as raised:
         client.get(url, **options)
     detail = raised.value.detail

@@ -22,6 +22,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from app import create_app
 from image_processor.compressor import Compressor
 from image_processor.errors import NotFound
+from image_processor.image_pool import ImagePool
 from image_processor.storage import Storage
 from image_processor.thumbnails import MOST_BYTES, Thumbnails
 from image_processor.wording import short_address, size
@@ -331,10 +332,12 @@ def test_every_skipped_row_is_counted_on_the_page_and_is_in_errors_csv(
 
 
 @pytest.fixture
-def thumbnails(tmp_path: Path) -> Thumbnails:
+def thumbnails(tmp_path: Path) -> Iterator[Thumbnails]:
     storage = Storage(tmp_path / "images", tmp_path / "uploads")
     (storage.images / REQUEST).mkdir()
-    return Thumbnails(storage, Compressor())
+    pool = ImagePool(1, seconds=60, memory_bytes=2_000_000_000)
+    yield Thumbnails(storage, Compressor(), pool)
+    pool.stop()
 
 
 def noise(side: int) -> Image.Image:

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import create_engine
 
 from image_processor.database import Database, now, prepare_engine
-from image_processor.first_products import FirstProducts
 from image_processor.models import Base, ImageStatus, ProcessingRequest, RequestStatus, WebhookAttempt, WebhookDelivery
 from image_processor.models import DeliveryState as State
 from image_processor.outbox import Outbox, new_delivery
@@ -80,52 +79,6 @@ def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(repository:
     assert positions(0, 100, without=["a"]) == [2, 3, 5]
     assert positions(0, 2, without=["c", "a"]) == [2, 5]
     assert positions(0, 100, without=["a", "b", "c"]) == positions(0, 100, host="d") == []
-
-
-def test_the_first_products_are_told_as_they_are_recorded(repository: Repository) -> None:
-    repository.create_request(request(2))
-    first = FirstProducts(repository)
-    found = repository.get_request(ID)
-    assert found is not None
-    assert first.of(found) == []
-
-    images = [NewImage(place, url, url, "host") for place, url in enumerate("ab", start=1)]
-    repository.insert_products(ID, [NewProduct(1, "1", "SKU", ["a", "b"], images)])
-    pending = first.of(found)
-    assert [image.status for product in pending for image in product.images] == ["Pending", "Pending"]
-    assert first.of(found) is pending, "nothing has changed: nothing is read"
-
-    repository.claim(ID)
-    repository.record_images(ID, [], [done(repository.pending_images(ID, 0, 10)[0])])
-    assert [image.status for product in first.of(found) for image in product.images] == ["Completed", "Pending"]
-
-    repository.record_images(ID, [], [done(repository.pending_images(ID, 0, 10)[0])])
-    final = first.of(found)
-    assert [image.status for product in final for image in product.images] == ["Completed", "Completed"]
-    assert first.of(found) is final
-    found.run += 1
-    assert first.of(found) is not final, "a retry begins a run of its own"
-
-
-def test_first_products_that_came_while_they_were_asked_for_are_not_taken_for_final(database: Database) -> None:
-    class Loading(Repository):
-        """The rows come right after the states of none were read."""
-
-        def image_states(self, request_id: str, rows: int) -> list[tuple[str, int, int]]:
-            states = super().image_states(request_id, rows)
-            if not states:
-                self.insert_products(ID, [NewProduct(1, "1", "SKU", ["a"], [NewImage(1, "a", "a", "host")])])
-            return states
-
-    loading = Loading(database)
-    loading.create_request(request(1))
-    first = FirstProducts(loading)
-    found = loading.get_request(ID)
-    assert found is not None
-    assert [image.status for product in first.of(found) for image in product.images] == ["Pending"]
-
-    loading.record_images(ID, [], [done(loading.pending_images(ID, 0, 10)[0])])
-    assert [image.status for product in first.of(found) for image in product.images] == ["Completed"]
 
 
 def counts(repository: Repository) -> tuple[int, ...]:

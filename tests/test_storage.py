@@ -20,17 +20,19 @@ def storage(tmp_path: Path) -> Storage:
 
 
 def test_a_file_that_is_not_kept_leaves_nothing(storage: Storage) -> None:
+    storage.make_folder("r1")
     with storage.new_image("r1") as new:
-        new.file.write(b"half")
+        Path(new.path).write_bytes(b"half")
         assert [path.suffix for path in (storage.images / "r1").iterdir()] == [".tmp"]
 
     assert list((storage.images / "r1").iterdir()) == []
 
 
 def test_a_kept_file_appears_whole_under_its_name_and_replaces_the_older(storage: Storage) -> None:
+    storage.make_folder("r1")
     for content in (b"first", b"second"):
         with storage.new_image("r1") as new:
-            new.file.write(content)
+            Path(new.path).write_bytes(content)
             new.keep("1-1.jpg")
 
     assert {path.name: path.read_bytes() for path in (storage.images / "r1").iterdir()} == {"1-1.jpg": b"second"}
@@ -53,9 +55,11 @@ def test_only_images_can_be_read_by_others_whatever_the_umask_is(umask: None, tm
     app = create_app(instance_path=tmp_path / "instance", processed_images_path=tmp_path / "images")
     storage: Storage = app.extensions["storage"]
     storage.keep_upload("r1", b"catalogue")
+    storage.make_folder("r1")
     for new_file in (storage.new_image, storage.new_thumbnail):
         with new_file("r1") as new:
-            assert os.fstat(new.file.fileno()).st_mode & 0o777 == 0o600
+            Path(new.path).touch()
+            assert Path(new.path).stat().st_mode & 0o777 == 0o600
             new.keep("1-1.jpg")
     storage.write_output("r1", lambda file: file.write(b"prices") and None)
 
@@ -90,8 +94,9 @@ def test_an_error_while_output_csv_is_written_keeps_the_old_one(storage: Storage
 
 
 def test_a_short_or_missing_file_is_noticed(storage: Storage) -> None:
+    storage.make_folder("r1")
     with storage.new_image("r1") as new:
-        new.file.write(b"12345")
+        Path(new.path).write_bytes(b"12345")
         new.keep("1-1.jpg")
     url = storage.url("http://shop.example", "r1", "1-1.jpg")
 
@@ -107,12 +112,13 @@ def test_half_written_files_of_a_killed_process_go(storage: Storage, tmp_path: P
         path.write_bytes(b"half")
     storage.keep_upload("r1", b"whole")
 
-    with storage.new_image("r1") as new:
+    with storage.new_image("r1") as new, storage.original() as original:
+        Path(new.path).write_bytes(b"being written")
         storage.remove_temporary()
-        new.file.write(b"being written")
         new.keep("1-1.jpg")
 
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["1-1.jpg", "r1.csv"]
+    files = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert files == sorted(["1-1.jpg", "r1.csv", Path(original.name).name])
 
 
 CLEARING_AWAY = """
