@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         30.0, ge=1, le=600, description="Seconds that compressing one image may take, from when it starts."
     )
     image_memory_bytes: int = Field(
-        2_000_000_000, ge=300_000_000, description="Memory (address space) of one image process, in bytes."
+        1_500_000_000, ge=300_000_000, description="Memory (address space) of one image process, in bytes."
     )
     max_attempts: int = Field(3, ge=1, le=10, description="Attempts to download one image.")
     rate_limit: int = Field(0, ge=0, description="Uploads and dry runs per minute and client; 0 is no limit.")

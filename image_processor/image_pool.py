@@ -112,15 +112,15 @@ class ImagePool:
             if self._stopped:
                 raise ImageCancelled
             yield process
-        except (Crashed, TooSlow, ImageCancelled) as error:
-            self._discard(process)
+        except Crashed as error:
             if self._stopped:
                 raise ImageCancelled from error
             raise
-        except BaseException:
-            self._idle.append(process)
-            raise
-        self._idle.append(process)
+        finally:
+            if process.is_busy:
+                self._discard(process)
+            else:
+                self._idle.append(process)
 
     def _discard(self, process: "_Process | None") -> None:
         if process is not None:
@@ -134,9 +134,13 @@ def _close(processes: "set[_Process]") -> None:
 
 
 class _Process:
-    """One process and the connection to it. Used by one thread at a time; `kill` may come from another."""
+    """One process and the connection to it. Used by one thread at a time; `kill` may come from another.
+
+    `is_busy` once a call was begun, until its result is here: then the process cannot take another one.
+    """
 
     def __init__(self, memory_bytes: int) -> None:
+        self.is_busy = False
         self._connection, theirs = Pipe()
         self._stderr = tempfile.TemporaryFile("a+b")  # closed with the process
         parent = str(Path(__file__).parent.parent)
@@ -155,6 +159,7 @@ class _Process:
     ) -> T:
         """Run a function and wait for its result. Raises what `ImagePool.run` raises."""
         deadline = time.monotonic() + seconds
+        self.is_busy = True
         try:
             self._connection.send((function, args, kwargs))
             while not self._connection.poll(LOOK_SECONDS):
@@ -163,6 +168,7 @@ class _Process:
                 if time.monotonic() > deadline:
                     raise TooSlow
             succeeded, result = self._connection.recv()
+            self.is_busy = False
         except (EOFError, OSError) as error:
             raise Crashed from error
         finally:
