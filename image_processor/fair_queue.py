@@ -1,4 +1,4 @@
-"""A queue for a few places that no owner can fill: whoever used them least so far is next."""
+"""A queue for a few places that no owner can fill: the owner that has used them least is next."""
 
 import threading
 import time

@@ -70,7 +70,7 @@ class HostLimits:
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
     def try_enter(self, host: str, request: object = None) -> bool:
-        """Take a place at `host` and return True, or False when there is none just now. Whoever enters must leave.
+        """Take a place at `host` and return True, or False when there is none just now. `leave` gives it back.
 
         `request` is the one that asks: beyond the share of unproven places each request may have one, while there are
         threads to spare.

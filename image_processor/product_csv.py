@@ -81,8 +81,8 @@ class ProductCSV:
 
     `dialect`: how the file is written, and its answers will be. `header`: its cells. `columns`: where they stand.
     `row_count`: the data rows. The other figures need every row to be read and judged, which is done when one of them
-    is first asked for: whoever only wants the rows need not wait for it. Then UploadTooLarge is raised when the valid
-    rows have more images than `limits` allow.
+    is first asked for, and not for a caller that only wants the rows. Then UploadTooLarge is raised when the valid rows
+    have more images than `limits` allow.
     """
 
     def __init__(self, source: Source, layout: Layout, limits: CSVLimits) -> None:

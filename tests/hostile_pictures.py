@@ -98,7 +98,7 @@ def _png(header: bytes, packed: bytes, *before: bytes) -> bytes:
 
 
 def png_of_1500_mb() -> bytes:
-    """1.5 MB that open in no reader; whoever packs the image data again needs all of it."""
+    """1.5 MB that no reader opens; packing the image data again takes all of it."""
     return _png(struct.pack(">IIBBBBB", 30_000, 30_000, 16, 6, 0, 1, 0), _zeros(1_500_000_000))
 
 
