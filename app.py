@@ -293,7 +293,7 @@ def _build(app: Flask, settings: Settings) -> None:
         storage,
         threads,
         health,
-        warm_up=partial(_warm_up, pool),
+        warm_up=_warm_up,
         tidy=partial(_tidy, control, settings.retention_days),
         cut_network=client.cut,
         stop_images=pool.stop,
@@ -367,10 +367,9 @@ def _are_secrets(text: str) -> bool:
     return bool(text.split()) and all(valid_secret(secret) for secret in text.split())
 
 
-def _warm_up(pool: ImagePool) -> None:
+def _warm_up() -> None:
     """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
     product_csv.warm_up()
-    pool.warm_up()
     # What is loaded now stays. The garbage collector looked through all of it again and again: 3 % of the time.
     gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -166,21 +167,24 @@ class Sources:
 
     def fetch(
         self, request_id: str, image_id: int, is_abandoned: Callable[[], bool] = lambda: False
-    ) -> tuple[bytes, str]:
-        """The source's bytes and media type. `is_abandoned` says that nobody waits for them any more.
+    ) -> tuple[BinaryIO, str]:
+        """The original as a file, which the caller closes, and its media type.
 
-        Raises NotFound, SourceGone with the reason, or Unavailable when too many wait.
+        `is_abandoned` says that nobody waits for it any more. Raises NotFound, SourceGone with the reason, or
+        Unavailable when too many wait.
         """
         image = self._answers.image(request_id, image_id)
         base_url = self._answers.request(request_id).base_url
-        with self._queue.place(), self._storage.original() as original:
+        with self._queue.place(is_abandoned), ExitStack() as stack:
+            file = cast(BinaryIO, stack.enter_context(self._storage.shown_original()))
             try:
-                self._downloader.download(image.input_url, original, own_base_url=base_url, is_abandoned=is_abandoned)
-                kind = self._pool.run("sources", is_abandoned, media_type, original.name)
+                self._downloader.download(image.input_url, file, own_base_url=base_url, is_abandoned=is_abandoned)
+                kind = self._pool.run("sources", is_abandoned, media_type, file.name)
             except ImageError as error:
                 raise SourceGone(f"The source of this picture cannot be fetched any more. {error.detail}") from error
-            original.seek(0)
-            return original.read(), kind
+            stack.pop_all()  # the caller has it now
+            file.seek(0)
+            return file, kind
 
 
 class Inbox:

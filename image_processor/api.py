@@ -256,8 +256,8 @@ def list_images(path: RequestPath, query: ImagesQuery) -> Response:
 def image_source(path: ImagePath) -> Response:
     """The source of an image, fetched again, to be shown beside the result."""
     sources: Sources = current_app.extensions["sources"]
-    body, media_type = sources.fetch(path.request_id, path.image_id, partial(caller_is_gone, request.environ))
-    answer = Response(body, content_type=media_type)
+    file, media_type = sources.fetch(path.request_id, path.image_id, partial(caller_is_gone, request.environ))
+    answer = send_file(file, media_type)
     answer.headers["Content-Security-Policy"] = SANDBOX
     answer.headers["Cache-Control"] = "private, max-age=300"
     return answer

@@ -143,14 +143,19 @@ class Watchdog:
             self._changed.notify()
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                due = self._wait()
-                if due is None:
-                    self._thread = None
-                    return
-            for deadline in due:
-                deadline.cut()
+        try:
+            while (due := self._locked_wait()) is not None:
+                for deadline in due:
+                    deadline.cut()
+        finally:  # whatever ends it, the next exchange starts another one
+            self._thread = None
+
+    def _locked_wait(self) -> list[Deadline] | None:
+        with self._lock:
+            due = self._wait()
+            if due is None:
+                self._thread = None
+            return due
 
     def _wait(self) -> list[Deadline] | None:
         """Sleep until something may be due and return what is; None when there was nothing to watch for a while."""

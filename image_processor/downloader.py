@@ -36,7 +36,7 @@ class Downloader:
         own_base_url: str | None = None,
         is_abandoned: Callable[[], bool] | None = None,
     ) -> int:
-        """Write the whole, non-empty body behind `url` into `file`, and nothing after it; give its size in bytes.
+        """Write the whole, non-empty body behind `url` into the empty `file` and give its size in bytes.
 
         Share links are turned into direct ones first. `own_base_url` is this server's own address, whose samples may be
         fetched. The download is cut soon after `is_abandoned` says yes. Raises the ImageError that says what went wrong
@@ -47,7 +47,7 @@ class Downloader:
             raise _status_error(answer)
         if not answer.size:
             raise Truncated("The server sent an empty file; check that the picture opens in a browser.")
-        file.truncate()  # of what it held before; also writes what is buffered
+        file.flush()  # another process reads it
         return answer.size
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -77,24 +77,27 @@ class ImageProcessor:
         Raises the ImageError that says what went wrong (ImageCancelled once `is_abandoned` says yes), StoreUnavailable
         or OSError when nothing can be written.
         """
-        with self._storage.original() as original:
-            size = self._download(image, base_url, original, is_abandoned)
-            with self._storage.new_image(job_id) as result:
-                files = original.name, result.path
-                compressed = self._pool.run(job_id, is_abandoned, compress_file, self._compressor, *files, options)
-                self._metrics.observe("compress", compressed.seconds)
-                if is_abandoned():  # the job may have been deleted since
-                    raise ImageCancelled
-                name = image_name(image.row, image.position, compressed.extension)
-                result.keep(name)
+        with ExitStack() as stack:
+            original, size = self._download(image, base_url, stack, is_abandoned)
+            result = stack.enter_context(self._storage.new_image(job_id))
+            paths = original.name, result.path
+            compressed = self._pool.run(job_id, is_abandoned, compress_file, self._compressor, *paths, options)
+            self._metrics.observe("compress", compressed.seconds)
+            if is_abandoned():  # the job may have been deleted since
+                raise ImageCancelled
+            name = image_name(image.row, image.position, compressed.extension)
+            result.keep(name)
         return StoredImage(self._storage.url(base_url, job_id, name), size, compressed)
 
-    def _download(self, image: ImageTask, base_url: str, file: BinaryIO, is_abandoned: Callable[[], bool]) -> int:
-        """Download into `file`, and give the place at the host back."""
+    def _download(
+        self, image: ImageTask, base_url: str, stack: ExitStack, is_abandoned: Callable[[], bool]
+    ) -> tuple[BinaryIO, int]:
+        """The downloaded file, open until `stack` ends, and its size. Gives the place at the host back in any case."""
         failed: ImageError | None = ImageCancelled()
         try:
             if is_abandoned():
                 raise ImageCancelled
+            file = stack.enter_context(self._storage.original())
             with self._metrics.timed("download"):
                 size = self._downloader.download(image.url, file, own_base_url=base_url, is_abandoned=is_abandoned)
             failed = None
@@ -104,7 +107,7 @@ class ImageProcessor:
             raise
         finally:
             self._limits.leave(image.host, failed)
-        return size
+        return file, size
 
 
 class DownloadThreads:
@@ -134,8 +137,11 @@ class DownloadThreads:
                 self._jobs -= 1
 
     def submit(self, process: Callable[[], StoredImage]) -> Future[StoredImage]:
-        """Run a function in one of the threads."""
-        return self._pool.submit(process)
+        """Run a function in one of the threads. Raises StoreUnavailable when the system has none."""
+        try:
+            return self._pool.submit(process)
+        except RuntimeError as error:  # "can't start new thread", or the process ends
+            raise StoreUnavailable("The system has no threads left at the moment.") from error
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -164,6 +170,7 @@ class ImageJob:
         self._repository = repository
         self._processor = processor
         self._threads = threads
+        self._limits = limits
         self._metrics = metrics
         self._max_attempts = max_attempts
         self._options = CompressOptions(request.quality, request.max_dimension, request.format)  # type: ignore[arg-type]
@@ -207,7 +214,11 @@ class ImageJob:
                 self._options,
                 lambda: self._abandoned,
             )
-            self._running[self._threads.submit(process)] = turn
+            try:
+                self._running[self._threads.submit(process)] = turn
+            except StoreUnavailable:
+                self._limits.leave(turn.image.host, ImageCancelled())
+                raise
             self._started = True
 
     def _collect(self) -> None:

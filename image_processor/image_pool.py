@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.25  # between two looks at whether anybody still wants the result
+START_SECONDS: Final = 120.0  # for a process to load its codecs, which takes 0.2 s on a quiet machine
 _STDERR_BYTES: Final = 2_000
 # One thread for oxipng. glibc keeps freed memory for the next image: 11.6 + 2.9 ms (user + system) for an 800² JPEG
 # become 10.7 + 0.2 ms.
@@ -43,10 +45,6 @@ sys.path.insert(0, sys.argv[1])
 from image_processor.image_pool import serve
 serve(*map(int, sys.argv[2:]))
 """
-
-
-def _never() -> bool:
-    return False
 
 
 class ImagePool:
@@ -66,11 +64,6 @@ class ImagePool:
         self._all: set[_Process] = set()
         self._stopped = False
         weakref.finalize(self, _close, self._all)
-
-    def warm_up(self) -> None:
-        """Start one process ahead of the first call."""
-        with self._process():
-            pass
 
     def run(
         self, owner: str, is_abandoned: Callable[[], bool], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -141,6 +134,7 @@ class _Process:
 
     def __init__(self, memory_bytes: int) -> None:
         self.is_busy = False
+        self._is_ready = False
         self._connection, theirs = Pipe()
         self._stderr = tempfile.TemporaryFile("a+b")  # closed with the process
         parent = str(Path(__file__).parent.parent)
@@ -149,6 +143,7 @@ class _Process:
                 # -P: no module of the current folder is taken for one of ours
                 [sys.executable, "-P", "-c", _CHILD, parent, str(theirs.fileno()), str(memory_bytes)],
                 stdin=subprocess.PIPE,  # its end tells the child that we have ended
+                stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | _CHILD_ENVIRONMENT,
@@ -158,16 +153,12 @@ class _Process:
         self, seconds: float, is_abandoned: Callable[[], bool], function: Callable[..., T], args: Any, kwargs: Any
     ) -> T:
         """Run a function and wait for its result. Raises what `ImagePool.run` raises."""
-        deadline = time.monotonic() + seconds
         self.is_busy = True
         try:
+            if not self._is_ready:
+                self._is_ready = self._receive(START_SECONDS, is_abandoned)
             self._connection.send((function, args, kwargs))
-            while not self._connection.poll(LOOK_SECONDS):
-                if is_abandoned():
-                    raise ImageCancelled
-                if time.monotonic() > deadline:
-                    raise TooSlow
-            succeeded, result = self._connection.recv()
+            succeeded, result = self._receive(seconds, is_abandoned)
             self.is_busy = False
         except (EOFError, OSError) as error:
             raise Crashed from error
@@ -176,6 +167,15 @@ class _Process:
         if not succeeded:
             raise result
         return result  # type: ignore[no-any-return]
+
+    def _receive(self, seconds: float, is_abandoned: Callable[[], bool]) -> Any:
+        deadline = time.monotonic() + seconds
+        while not self._connection.poll(LOOK_SECONDS):
+            if is_abandoned():
+                raise ImageCancelled
+            if time.monotonic() > deadline:
+                raise TooSlow
+        return self._connection.recv()
 
     def is_alive(self) -> bool:
         """Whether the process can take another call."""
@@ -214,6 +214,7 @@ def serve(descriptor: int, memory_bytes: int) -> None:
 
     compressor.load_codecs()
     connection = Connection(descriptor)
+    connection.send(True)  # ready
     while True:
         try:
             function, args, kwargs = connection.recv()
@@ -227,6 +228,8 @@ def _outcome(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool
         return True, function(*args, **kwargs)
     except SkulightError as error:
         return False, error
+    except OSError as error:  # the disk's fault; without a number it is a library's
+        return False, error if error.errno else RuntimeError(repr(error))
     except MemoryError:
         return False, TooManyPixels("The image needs more memory than it may have; host a smaller version of it.")
     except Exception as error:  # noqa: BLE001  # it goes to the server, which logs it
@@ -242,7 +245,10 @@ def _end_with_parent() -> None:
     """
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the server decides
+    if select.select([0], [], [], 0)[0]:  # it ended before that
+        sys.exit()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # these can reach the whole process group; the server decides
 
 
 def _limit(memory_bytes: int) -> None:

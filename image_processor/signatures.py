@@ -77,7 +77,11 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END: Final = 0xD9
 _TIFF_SIZES: Final = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes, of whole numbers
-_AV1_SEQUENCE: Final = re.compile(rb"(?:\x12\0)?\x0a[\x01-\x7f]")
+# A sequence header, perhaps after a temporal delimiter; its size has up to eight bytes (LEB128), or is not given.
+_AV1_SEQUENCE: Final = re.compile(
+    rb"(?:\x12[\x80-\xff]{0,7}\0|\x10)?(?:[\x0a\x0b][\x80-\xff]{0,7}[\0-\x7f]|[\x0e\x0f].[\x80-\xff]{0,7}[\0-\x7f]|[\x08\x09])",
+    re.S,
+)
 _TRACK_CHUNKS: Final = re.compile(rb"stco.{8}(.{4})", re.S)
 
 # Most parts of a file for each of which a decoder passes over all pixels (scans; usual are 1 and 10), copies all EXIF

@@ -50,7 +50,7 @@ class Thumbnails:
         picture = self._storage.images / request_id / name
         made = self._made_before(picture)
         if made is None:
-            with self._queue.place():
+            with self._queue.place(is_abandoned):
                 made = self._made_before(picture) or self._make(picture, is_abandoned)
         return made
 

@@ -134,7 +134,7 @@ class Worker:
     # ---- the thread that owns the work ----------------------------------------------------------------------------
 
     def _own(self) -> None:
-        self._warm_up()
+        self._guarded(self._warm_up)
         lock = WorkerLock(self._lock_path)
         while not lock.acquire():
             self._health.look()

@@ -45,7 +45,8 @@ def is_running(pid: int) -> bool:
     return _proc(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])
 
 
-def _session(leader: int) -> list[int]:
+def session(leader: int) -> list[int]:
+    """The processes of a session, by pid."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [pid for pid in pids if _proc(pid, "stat").rpartition(b")")[2].split()[3:4] == [str(leader).encode()]]
 
@@ -222,7 +223,7 @@ class SkulightServer:
     def image_processes(self) -> list[int]:
         """The processes of this server that decode and encode images, by pid."""
         assert self._process is not None
-        return [pid for pid in _session(self._process.pid) if b"image_pool" in _proc(pid, "cmdline")]
+        return [pid for pid in session(self._process.pid) if b"image_pool" in _proc(pid, "cmdline")]
 
     def kill_master(self) -> None:
         """kill -9 gunicorn's master only; its worker is orphaned."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from servers import is_running, wait_for
+from servers import is_running, session, wait_for
 
 from image_processor.errors import Crashed, ImageCancelled, NotAnImage, TooManyPixels, TooSlow
 from image_processor.image_pool import ImagePool
@@ -78,6 +78,27 @@ def test_what_a_function_raises_is_raised_here_and_the_process_is_kept(pool: Ima
         pool.run("job", never, int, "x")
     assert "Traceback" in str(unexpected.value)
     assert pool.run("job", never, os.getpid) == first
+
+
+def test_an_error_between_a_call_and_its_result_does_not_give_the_result_to_the_next_call(pool: ImagePool) -> None:
+    def fail() -> bool:
+        raise ValueError("somewhere else")
+
+    with pytest.raises(ValueError, match="somewhere else"):
+        pool.run("job", fail, eval, "__import__('time').sleep(1) or 'secret'")
+    assert pool.run("job", never, eval, "'mine'") == "mine"
+
+
+def test_an_error_of_the_disk_comes_as_what_it_is(pool: ImagePool, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        pool.run("job", never, open, str(tmp_path / "missing"))
+
+
+def test_the_start_of_a_process_does_not_count_as_the_time_of_a_call() -> None:
+    for _ in range(5):
+        pool = ImagePool(1, seconds=0.01, memory_bytes=MEMORY)
+        pool.run("job", never, os.getpid)
+        pool.stop()
 
 
 def test_a_process_has_only_what_images_need(pool: ImagePool) -> None:
@@ -221,6 +242,21 @@ def test_no_process_survives_the_kill_of_its_parent_whatever_it_does(tmp_path: P
         parent.kill()
         parent.wait(60)
     wait_for(lambda: not is_running(child), 60)
+
+
+@pytest.mark.parametrize("milliseconds", [1, 20, 50, 100, 200])
+def test_no_process_survives_the_kill_of_its_parent_while_it_starts(tmp_path: Path, milliseconds: int) -> None:
+    ran = tmp_path / "pids"
+    code = PARENT.replace(
+        "pool.run(",
+        f"import threading; threading.Timer({milliseconds / 1000}, os.kill, (os.getpid(), 9)).start(); pool.run(",
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(ran), "time.sleep(600)"], cwd=ROOT, env=environment, start_new_session=True
+    )
+    parent.wait(60)
+    wait_for(lambda: not [pid for pid in session(parent.pid) if is_running(pid)], 60)
 
 
 def test_what_c_libraries_print_becomes_one_line_of_the_log(

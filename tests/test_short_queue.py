@@ -1,5 +1,7 @@
 """Costly answers wait in a short queue, and clients that are gone leave it."""
 
+import fcntl
+import resource
 import socket
 import threading
 from collections.abc import Callable
@@ -17,11 +19,15 @@ SAMPLE = (Path(__file__).parent.parent / "static" / "samples" / "lamp.jpg").read
 NewServer = Callable[..., SkulightServer]
 
 
+def never() -> bool:
+    return False
+
+
 def test_no_more_wait_than_the_queue_is_long() -> None:
     queue, entered, leave = ShortQueue(1, waiting=1, seconds=300), threading.Event(), threading.Event()
 
     def hold() -> None:
-        with queue.place():
+        with queue.place(never):
             entered.set()
             leave.wait(120)
 
@@ -32,7 +38,7 @@ def test_no_more_wait_than_the_queue_is_long() -> None:
 
         def is_full() -> bool:
             try:
-                with queue.place():
+                with queue.place(never):
                     raise AssertionError("three are in")
             except Unavailable as error:
                 return error.retry_after is not None and second.running()
@@ -42,15 +48,23 @@ def test_no_more_wait_than_the_queue_is_long() -> None:
         leave.set()
         first.result(120)
         second.result(120)
-    with queue.place():
+    with queue.place(never):
         pass
+
+
+def test_a_client_that_is_gone_leaves_the_queue() -> None:
+    queue = ShortQueue(1, waiting=1, seconds=300)
+    with queue.place(never):
+        for _ in range(3):
+            with pytest.raises(Unavailable), queue.place(lambda: True):
+                raise AssertionError("two are in")
 
 
 def test_who_has_waited_too_long_is_sent_away() -> None:
     queue = ShortQueue(1, waiting=1, seconds=0.1)
-    with queue.place(), pytest.raises(Unavailable), queue.place():
+    with queue.place(never), pytest.raises(Unavailable), queue.place(never):
         raise AssertionError("two are in")
-    with queue.place():
+    with queue.place(never):
         pass
 
 
@@ -64,6 +78,19 @@ def test_a_client_is_gone_when_its_connection_is_closed() -> None:
         theirs.close()
         assert caller_is_gone({"gunicorn.socket": ours})
     assert not caller_is_gone({})
+
+
+def test_a_connection_with_a_high_number_is_looked_at_like_any_other() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
+    ours, theirs = socket.socketpair()
+    try:
+        with ours, theirs, socket.socket(fileno=fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD_CLOEXEC, 2_000)) as high:
+            assert not caller_is_gone({"gunicorn.socket": high})
+            theirs.close()
+            assert caller_is_gone({"gunicorn.socket": high})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_originals_that_hang_are_refused_with_503_and_clients_that_are_gone_free_their_places(

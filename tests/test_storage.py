@@ -121,6 +121,21 @@ def test_half_written_files_of_a_killed_process_go(storage: Storage, tmp_path: P
     assert files == sorted(["1-1.jpg", "r1.csv", Path(original.name).name])
 
 
+def test_an_image_that_is_still_processed_does_not_bring_a_deleted_folder_back(storage: Storage) -> None:
+    storage.make_folder("r1")
+    with pytest.raises(FileNotFoundError), storage.new_image("r1") as new:
+        Path(new.path).write_bytes(b"image")
+        storage.remove("r1")
+        new.keep("1-1.jpg")
+    assert list(storage.images.iterdir()) == []
+
+
+def test_what_was_downloaded_is_not_kept(storage: Storage) -> None:
+    with storage.original() as original:
+        original.write(b"an image")
+    assert Path(original.name).read_bytes() == b""
+
+
 CLEARING_AWAY = """
 import sys
 from pathlib import Path
