@@ -5,16 +5,12 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from image_processor.damage import FOREIGN_ERRORS
 from image_processor.decoder import Picture, Source, inspect
 from image_processor.encoders import ENCODERS, OutputFormat, rewind, size_of, squeezed, write_smallest_gif
-from image_processor.errors import InternalError, StoreUnavailable, TooManyPixels
 from image_processor.gif_blocks import MOST_FRAMES
 from image_processor.plugins import load_plugins
 
@@ -113,7 +109,7 @@ class Compressor:
         """Write the compressed picture `source` into `file`, a real, open, empty file in mode w+b.
 
         Raises NotAnImage, UnsupportedFormat, TooManyPixels or Truncated (permanent: all bytes are there, they cannot be
-        decoded) for what the bytes are, StoreUnavailable when the disk does not take the result.
+        decoded) for what the bytes are, OSError when the disk does not take the result.
         """
         found = inspect(source, self.max_pixels)
         target = _target(found, options)
@@ -136,8 +132,7 @@ class Compressor:
         if found.kind in ("BMP", "TIFF") and options.format == "keep" and picture.frames[0].mode in ("LA", "RGBA"):
             target = "PNG"
         jpeg = {"optimize": self.jpeg_optimize, "progressive": self.jpeg_progressive}
-        with _written(file):
-            ENCODERS[target](picture, file, options.quality, jpeg)
+        ENCODERS[target](picture, file, options.quality, jpeg)
         comparable = found.kind == target and not plan.notes and not picture.unfit
         kept = comparable and plan.size == (found.width, found.height) and size_of(file) >= len(found.data)
         return _delivered(found, file, target, picture.size, kept, plan.note)
@@ -148,14 +143,13 @@ class Compressor:
         if len(picture.frames) < plan.frames:
             plan = replace(plan, notes=("Only one picture was kept: the animation is damaged.",))
             return self._encode(found, picture, "PNG", plan, file, CompressOptions())
-        with _written(file):
-            if found.gif is not None:
-                write_smallest_gif(found, picture, file)
-                target: OutputFormat = "GIF"
-            else:
-                pixels = found.width * found.height * plan.frames
-                file.write(squeezed(found.data, pixels) or found.data)
-                target = "PNG"
+        if found.gif is not None:
+            write_smallest_gif(found, picture, file)
+            target: OutputFormat = "GIF"
+        else:
+            pixels = found.width * found.height * plan.frames
+            file.write(squeezed(found.data, pixels) or found.data)
+            target = "PNG"
         kept = size_of(file) >= len(found.data) and not picture.unfit
         return _delivered(found, file, target, picture.size, kept, plan.note)
 
@@ -164,9 +158,8 @@ def _delivered(
     found: Source, file: BinaryIO, target: OutputFormat, size: tuple[int, int], kept: bool, note: str | None
 ) -> CompressedPicture:
     if kept:
-        with _written(file):
-            rewind(file)
-            file.write(found.data)
+        rewind(file)
+        file.write(found.data)
     return CompressedPicture(_EXTENSIONS[target], *size, size_of(file), kept, note)
 
 
@@ -213,17 +206,3 @@ def _fitted(width: int, height: int, longest: int) -> tuple[int, int]:
 def _is_lossless_job(found: Source, target: OutputFormat, plan: _Plan) -> bool:
     whole = plan.size == (found.width, found.height) and plan.frames == found.frames
     return found.kind == target and found.kind in ("GIF", "PNG") and found.frames > 1 and whole
-
-
-@contextmanager
-def _written(file: BinaryIO) -> Iterator[None]:
-    """What goes wrong while writing is not the picture's fault: the disk's (it has an errno) or ours."""
-    try:
-        yield
-        file.flush()
-    except MemoryError as error:
-        raise TooManyPixels("The picture needs more memory than there is; host a smaller version of it.") from error
-    except FOREIGN_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise StoreUnavailable(f"The compressed picture could not be written: {error.strerror}.") from error
-        raise InternalError from error

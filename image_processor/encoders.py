@@ -29,6 +29,7 @@ _KEPT_CHUNKS: Final = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"tRNS", b"a
 
 def size_of(file: BinaryIO) -> int:
     """Bytes in `file`. Encoders write past Python's buffer: only the system knows."""
+    file.flush()
     return os.fstat(file.fileno()).st_size
 
 
@@ -257,7 +258,6 @@ def write_smallest_gif(found: Source, picture: Picture, file: BinaryIO) -> None:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             rewind(file)
-    file.flush()
     if not 0 < size_of(file) < len(stripped):
         rewind(file)
         file.write(stripped)
