@@ -33,42 +33,47 @@ from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from image_processor import api_document, api_reference, product_csv
-from image_processor.addresses import AddressHoles
-from image_processor.answers import Answers, Inbox, Sources
-from image_processor.api import api, invalid_option, problem
-from image_processor.api_models import Problem
-from image_processor.call_ids import CallIds
+from image_processor.catalogue import CSVLimits, warm_up
 from image_processor.cli import Surroundings
 from image_processor.cli import register as register_commands
-from image_processor.compressor import Compressor
 from image_processor.config import Settings, load_settings
-from image_processor.control import Control
-from image_processor.database import Database, prepare_engine
-from image_processor.deliveries import Deliveries
-from image_processor.door import Door
-from image_processor.downloader import Downloader
+from image_processor.download import AddressHoles, Downloader, GuardedClient, HostLimits
 from image_processor.errors import ConfigError, RequestError, StoreUnavailable, Unavailable
-from image_processor.health import Health
-from image_processor.http_client import GuardedClient
-from image_processor.image_job import DownloadThreads, ImageJob, ImageProcessor
-from image_processor.image_pool import ImagePool
-from image_processor.listings import Listings
-from image_processor.log_lines import formatter
-from image_processor.metrics import Metrics
-from image_processor.models import db
-from image_processor.outbox import Outbox
-from image_processor.pages import error_page, pages
-from image_processor.pipeline import Pipeline
-from image_processor.politeness import HostLimits
-from image_processor.product_csv import CSVLimits
-from image_processor.repository import Repository
-from image_processor.storage import Storage
-from image_processor.thumbnails import Thumbnails
-from image_processor.uploads import RETRY_SECONDS, UploadOptions, Uploads
+from image_processor.imaging import Compressor, ImagePool
+from image_processor.jobs import (
+    RETRY_SECONDS,
+    SECRET_FORM,
+    Answers,
+    Control,
+    Deliveries,
+    DownloadThreads,
+    ImageJob,
+    ImageProcessor,
+    Inbox,
+    Metrics,
+    Pipeline,
+    Sources,
+    Thumbnails,
+    UploadOptions,
+    Uploads,
+    Worker,
+    new_secret,
+    valid_secret,
+)
+from image_processor.logs import CallIds, formatter
+from image_processor.store import Database, Health, Listings, Outbox, Repository, Storage, db, prepare_engine
 from image_processor.urls import check_url, normalise
-from image_processor.webhook import SECRET_FORM, new_secret, valid_secret
-from image_processor.worker import Worker
+from image_processor.web import (
+    Door,
+    Problem,
+    api_blueprint,
+    complete_document,
+    error_page,
+    invalid_option,
+    pages_blueprint,
+    problem,
+    read_reference,
+)
 
 gc.freeze()
 gc.enable()
@@ -369,7 +374,7 @@ def _are_secrets(text: str) -> bool:
 
 def _warm_up() -> None:
     """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
-    product_csv.warm_up()
+    warm_up()
     # What is loaded now stays. The garbage collector looked through all of it again and again: 3 % of the time.
     gc.collect()
     gc.freeze()
@@ -395,9 +400,9 @@ def _register(app: OpenAPI, surroundings: Surroundings) -> None:
     app.extensions["door"].guard(app)
     Bootstrap5(app)
     CSRFProtect(app)
-    app.register_api(api)
+    app.register_api(api_blueprint)
     app.components_schemas["Problem"] = Schema(**Problem.model_json_schema())
-    app.register_blueprint(pages)
+    app.register_blueprint(pages_blueprint)
     register_commands(app, surroundings)
     app.register_blueprint(_docs(app))
     app.register_error_handler(RequestError, _answer_error)
@@ -420,12 +425,12 @@ def _docs(app: OpenAPI) -> Blueprint:
 
     @docs.get("/")
     def page() -> str:
-        reference = api_reference.read(document(), g.base_url)
+        reference = read_reference(document(), g.base_url)
         return render_template("docs.html", reference=reference, base_url=g.base_url)
 
     @cache  # made at the first call: the start need not wait for it
     def document() -> dict[str, Any]:
-        return api_document.complete(app.api_doc, locked=app.extensions["door"].locked)
+        return complete_document(app.api_doc, locked=app.extensions["door"].locked)
 
     return docs
 

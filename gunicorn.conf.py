@@ -41,7 +41,7 @@ forwarder_headers = ""
 # The `gunicorn` script knows its own folder, not yet this one.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from image_processor.log_lines import formatter  # noqa: E402
+from image_processor.logs import formatter  # noqa: E402
 
 
 class Log(Logger):  # type: ignore[misc]

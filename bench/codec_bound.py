@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from catalogue import EXTENSIONS, NAMES, SIZES, pictures
 from PIL import Image
 
-from image_processor.decoder import Picture
-from image_processor.encoders import ENCODERS
+from image_processor.imaging.decoder import Picture
+from image_processor.imaging.encoders import ENCODERS
 
 QUALITY = 50
 MAX_DIMENSION = 2048

@@ -22,8 +22,8 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from image_processor.addresses import AddressHoles
-from image_processor.http_client import GuardedClient
+from image_processor.download.addresses import AddressHoles
+from image_processor.download.client import GuardedClient
 
 ROUNDS = 5
 

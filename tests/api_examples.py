@@ -26,8 +26,8 @@ from servers import ROOT, Page, image_host, webhook_receiver
 from werkzeug.test import TestResponse
 
 from app import create_app
-from image_processor.api_document import EXAMPLES
-from image_processor.webhook import signatures
+from image_processor.jobs.webhook import signatures
+from image_processor.web.openapi import EXAMPLES
 
 BASE = "http://127.0.0.1:8000"
 KEY = "a-key-of-the-tests"

@@ -4,7 +4,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
-from image_processor.http_client import Answer, GuardedClient
+from image_processor.download.client import Answer, GuardedClient
 
 
 class BufferedClient:

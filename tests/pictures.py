@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from image_processor.compressor import CompressedPicture, CompressOptions, Compressor
+from image_processor.imaging.compressor import CompressedPicture, CompressOptions, Compressor
 
 
 def photo(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:

@@ -1,0 +1,336 @@
+"""The command line: `flask --app app …`. The whole job without a server, and what an operator does now and then.
+
+It works beside a running server, too: whoever holds the worker lock works, everybody reads the same database.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, BinaryIO, ParamSpec
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+
+from image_processor.cli.process import STDOUT, AttendedRun
+from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable
+from image_processor.jobs import Answers, Control, StatusBody, Uploads, timestamp
+from image_processor.logs import escaped
+from image_processor.store import RequestStatus
+
+P = ParamSpec("P")
+
+BAD_INPUT = 2
+PROBLEMS_SHOWN = 100
+FAILURES_SHOWN = 20
+WIDEST_CELL = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the commands need to know of the settings. `base_url` is the base of the URLs in output.csv."""
+
+    base_url: str
+    retention_days: int
+    max_upload_bytes: int
+
+
+def register(app: Flask, surroundings: Surroundings) -> None:
+    """Give the application its commands."""
+    app.extensions["surroundings"] = surroundings
+    for command in (process, prune, requests, webhook):
+        app.cli.add_command(command)
+
+
+def _tells(command: Callable[P, None]) -> Callable[P, None]:
+    """What cannot be served is a sentence on stderr (for a catalogue a table) and exit code 2."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except InvalidCSV as error:
+            click.echo(f"{error.detail}\n\n{_problem_table(error.problems)}", err=True)
+            sys.exit(BAD_INPUT)
+        except (RequestError, StoreUnavailable) as error:
+            click.echo(f"Error: {escaped(str(error))}", err=True)
+            sys.exit(BAD_INPUT)
+
+    return run
+
+
+# ---- process -------------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  flask --app app process catalogue.csv -o output.csv
+  flask --app app process catalogue.csv -o output.csv --quality 60 --format webp
+  flask --app app process catalogue.csv -o output.csv --on-invalid skip --errors errors.csv
+  flask --app app process catalogue.csv --dry-run
+  flask --app app process --resume 5ba9aab8-b23c-4152-9290-1da736f716cf -o output.csv
+  curl -s https://shop.example/export.csv | flask --app app process - -o - > output.csv
+
+\b
+Exit codes:
+  0  every image was compressed
+  1  some failed: output.csv has empty slots for them, --errors says why
+  2  the file or an option is bad; nothing was stored"""
+)
+@click.argument("catalogue", type=click.File("rb"), required=False)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), help="Where output.csv goes.")
+@click.option("--errors", type=click.Path(dir_okay=False), help="Where the rows that failed go, ready to be mended.")
+@click.option("--quality", type=click.IntRange(1, 95), help="Encoder quality, 1 to 95.")
+@click.option("--max-dimension", type=click.IntRange(0, 65_500), help="Longest side in pixels; 0 never resizes.")
+@click.option("--format", type=click.Choice(["keep", "jpeg", "webp", "avif", "png"]), help="Format of the results.")
+@click.option(
+    "--on-invalid", type=click.Choice(["reject", "skip"]), help="What bad rows do: refuse all, or be left out."
+)
+@click.option("--webhook-url", help="Called when output.csv is written.")
+@click.option("--webhook-secret", help="Signs the webhook instead of the server's secret.")
+@click.option("--dry-run", is_flag=True, help="Only check the catalogue; store nothing.")
+@click.option("--resume", metavar="REQUEST_ID", help="Go on with a request instead of a new catalogue.")
+@with_appcontext
+@_tells
+def process(
+    catalogue: BinaryIO | None,
+    output: str | None,
+    errors: str | None,
+    dry_run: bool,
+    resume: str | None,
+    **options: Any,
+) -> None:
+    """Compress the images of CATALOGUE (a CSV file; - for stdin) and write the same CSV with their new URLs.
+
+    Needs no server. Beside a running one, that one does the work and this command watches.
+    """
+    if (catalogue is None) == (resume is None):
+        raise click.UsageError("Name either a CATALOGUE or, with --resume, a request.")
+    if output is None and not dry_run:
+        raise click.UsageError("Say where the result goes: -o output.csv.")
+    if catalogue is not None and dry_run:
+        _check(catalogue)
+        return
+    for path in (output, errors):
+        _check_folder(path)
+    request_id = resume or _accept(catalogue, {name: value for name, value in options.items() if value is not None})
+    _answers().request(request_id)
+    worker, health = current_app.extensions["worker"], current_app.extensions["health"]
+    sys.exit(AttendedRun(_answers(), worker, lambda: health.reason, request_id, output or STDOUT, errors).run())
+
+
+def _check(catalogue: BinaryIO) -> None:
+    """The dry run: every problem, or what a good catalogue holds."""
+    found = _uploads().read(_read(catalogue), _name(catalogue))
+    if found.problems:
+        raise InvalidCSV(f"Rows: {found.row_count}, problems: {len(found.problems)}.", found.problems)
+    click.echo(
+        f"The catalogue is good. Rows: {found.row_count}, images: {found.image_count}, hosts: {len(found.hosts)}."
+    )
+
+
+def _check_folder(path: str | None) -> None:
+    """Before the work, not after it: whether the result can be written."""
+    if path not in (None, STDOUT) and not os.access(Path(path or "").absolute().parent, os.W_OK):
+        raise click.UsageError(f"{path!r} cannot be written: its folder is missing or not writable.")
+
+
+def _accept(catalogue: BinaryIO | None, options: dict[str, Any]) -> str:
+    assert catalogue is not None
+    accepted = _uploads().accept_upload(
+        _read(catalogue), _name(catalogue), _uploads().options(**options), _surroundings().base_url
+    )
+    return accepted.id
+
+
+def _read(catalogue: BinaryIO) -> bytes:
+    return catalogue.read(_surroundings().max_upload_bytes + 1)  # one more than the limit is refused as too large
+
+
+def _name(catalogue: BinaryIO) -> str:
+    return Path(getattr(catalogue, "name", "<stdin>")).name.replace("<stdin>", "")
+
+
+# ---- prune ---------------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  flask --app app prune              (by the setting RETENTION_DAYS)
+  flask --app app prune --days 30"""
+)
+@click.option("--days", type=click.IntRange(0, 36_500), help="Age in days; without it, the setting RETENTION_DAYS.")
+@with_appcontext
+@_tells
+def prune(days: int | None) -> None:
+    """Delete requests that were done more than some days ago, with their files; and files that belong to no request.
+
+    Requests that are not done stay.
+    """
+    if days is None:
+        days = _surroundings().retention_days or None
+    control = _control()
+    removed = control.prune(days) if days is not None else 0
+    orphans = control.remove_orphans()
+    click.echo(f"Removed requests: {removed}, leftovers of requests that were gone already: {orphans}.")
+    if days is None:
+        click.echo("Every request was kept: IMAGE_PROCESSOR_RETENTION_DAYS is 0, and no --days were given.")
+
+
+# ---- requests ------------------------------------------------------------------------------------------------------
+
+requests = AppGroup("requests", help="Look at the requests.")
+
+
+@requests.command(
+    "list",
+    epilog="""\b
+Examples:
+  flask --app app requests list
+  flask --app app requests list --status Processing
+  flask --app app requests list --limit 100 --json""",
+)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at most.")
+@click.option("--status", type=click.Choice([str(one) for one in RequestStatus]), help="Only those in this state.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, like the API's list.")
+@_tells
+def list_requests(limit: int, status: str | None, as_json: bool) -> None:
+    """The requests, newest first."""
+    found, _ = _answers().list_requests(limit, None, status)
+    if as_json:
+        click.echo(json.dumps([one.model_dump(mode="json", exclude={"products"}) for one in found], indent=2))
+    else:
+        click.echo(_table(("REQUEST", "CREATED", "STATUS", "OUTCOME", "IMAGES", "FILE"), [_row(one) for one in found]))
+
+
+def _row(one: StatusBody) -> tuple[str, ...]:
+    done = one.counts.succeeded + one.counts.failed + one.counts.cancelled
+    return (
+        one.request_id, one.created_at, one.status, one.outcome or "–", f"{done}/{one.counts.total}", one.filename,
+    )  # fmt: skip
+
+
+@requests.command(
+    "show",
+    epilog="""\b
+Examples:
+  flask --app app requests show 5ba9aab8-b23c-4152-9290-1da736f716cf
+  flask --app app requests show 5ba9aab8-b23c-4152-9290-1da736f716cf --json""",
+)
+@click.argument("request_id")
+@click.option("--json", "as_json", is_flag=True, help="The status body of the API.")
+@_tells
+def show_request(request_id: str, as_json: bool) -> None:
+    """Everything about one request: its state, what failed and why, its webhooks."""
+    body = _answers().status(request_id)
+    if as_json:
+        click.echo(body.model_dump_json(indent=2))
+        return
+    counts = ", ".join(f"{number} {state}" for state, number in body.counts.model_dump().items())
+    lines = (
+        ("request", body.request_id),
+        ("file", body.filename),
+        ("status", f"{body.status}{f' ({body.outcome})' if body.outcome else ''}, {body.progress.percent:g} %"),
+        ("message", body.message),
+        ("images", counts),
+        ("bytes", f"{body.bytes.input} in, {body.bytes.output} out"),
+        ("created", body.created_at),
+        ("completed", body.completed_at or "–"),
+        ("output.csv", body.links.output_csv),
+        *(("warning", text) for text in body.warnings),
+    )
+    click.echo("\n".join(f"{name:<11}{escaped(value)}" for name, value in lines))
+    _show_failures(body)
+    _show_deliveries(request_id)
+
+
+def _show_failures(body: StatusBody) -> None:
+    failed = [
+        (str(product.row), str(image.position), image.error.code, image.error.detail, image.input_url)
+        for product in body.products
+        for image in product.images
+        if image.error
+    ]
+    if failed:
+        click.echo("\n" + _table(("ROW", "URL", "CODE", "REASON", "ADDRESS"), failed[:FAILURES_SHOWN]))
+    if body.counts.failed > FAILURES_SHOWN:
+        click.echo(f"… {body.counts.failed} in all; errors.csv has every one: {body.links.errors_csv}")
+
+
+def _show_deliveries(request_id: str) -> None:
+    rows = [
+        (one.id, one.state, str(one.attempts), str(one.last_status_code or "–"), timestamp(one.due_at) or "–", one.url)
+        for one, _ in _answers().deliveries(request_id)
+    ]
+    if rows:
+        click.echo("\n" + _table(("WEBHOOK", "STATE", "ATTEMPTS", "ANSWER", "NEXT", "ADDRESS"), rows))
+
+
+# ---- webhook -------------------------------------------------------------------------------------------------------
+
+webhook = AppGroup("webhook", help="Webhooks that this installation sends.")
+
+
+@webhook.command(
+    epilog="""\b
+Example (`requests show` tells the ids):
+  flask --app app webhook redeliver 5ba9aab8-b23c-4152-9290-1da736f716cf msg_0b1c…"""
+)
+@click.argument("request_id")
+@click.argument("delivery_id")
+@_tells
+def redeliver(request_id: str, delivery_id: str) -> None:
+    """Send a webhook again, with the same webhook-id."""
+    _answers().request(request_id)
+    _control().redeliver(request_id, delivery_id)
+    when = "at once" if current_app.extensions["worker"].lives() else "when a server runs"
+    click.echo(f"Webhook {delivery_id} is due; it is sent {when}.")
+
+
+# ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _problem_table(problems: Sequence[CSVProblem]) -> str:
+    rows = [
+        (str(one.line or "–"), one.column or "–", one.value, f"{one.detail} {one.hint}")
+        for one in problems[:PROBLEMS_SHOWN]
+    ]
+    more = f"\n… and {len(problems) - PROBLEMS_SHOWN} more." if len(problems) > PROBLEMS_SHOWN else ""
+    return _table(("LINE", "COLUMN", "VALUE", "PROBLEM"), rows) + more
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Text in columns. The last column may be as long as it likes; the others are cut."""
+    cells = [head, *([*(_cell(text) for text in row[:-1]), escaped(row[-1])] for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(head) - 1)]
+    return "\n".join(
+        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in cells
+    )
+
+
+def _cell(text: str) -> str:
+    text = escaped(text)
+    return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 1] + "…"
+
+
+def _surroundings() -> Surroundings:
+    return current_app.extensions["surroundings"]  # type: ignore[no-any-return]
+
+
+def _answers() -> Answers:
+    return current_app.extensions["answers"]  # type: ignore[no-any-return]
+
+
+def _uploads() -> Uploads:
+    return current_app.extensions["uploads"]  # type: ignore[no-any-return]
+
+
+def _control() -> Control:
+    return current_app.extensions["control"]  # type: ignore[no-any-return]

@@ -1,0 +1,260 @@
+"""Image work in child processes, each call within a limit of time and of memory.
+
+Files of strangers can hang, exhaust or crash a decoder, so no decoder runs in the server. A call runs in one of a few
+long-lived processes. One that exceeds a limit or dies is replaced; only its own call fails. `docs/adr/0012` says why
+this is the standard library's `Popen` and `Connection` and no pool of somebody else.
+"""
+
+import fcntl
+import logging
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+from image_processor.errors import Crashed, ImageCancelled, SkulightError, TooManyPixels, TooSlow
+from image_processor.imaging.fair_queue import FairQueue
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LOOK_SECONDS: Final = 0.25  # between two looks at whether anybody still wants the result
+START_SECONDS: Final = 120.0  # for a process to load its codecs, which takes 0.2 s on a quiet machine
+_STDERR_BYTES: Final = 2_000
+# One thread for oxipng. glibc keeps freed memory for the next image: 11.6 + 2.9 ms (user + system) for an 800² JPEG
+# become 10.7 + 0.2 ms.
+_CHILD_ENVIRONMENT: Final = {
+    "RAYON_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "67108864",
+}  # fmt: skip
+_CHILD: Final = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from image_processor.imaging.pool import serve
+serve(*map(int, sys.argv[2:]))
+"""
+
+
+class ImagePool:
+    """Runs functions in `workers` processes. Thread-safe.
+
+    A call may take `seconds` of wall time from when it starts. Each process may have `memory_bytes` of address space,
+    where the system has `RLIMIT_AS`. Processes are started when they are first needed. A call that is too slow here, or
+    whose process dies, is run once more in the pool `alone`, if there is one.
+    """
+
+    def __init__(self, workers: int, *, seconds: float, memory_bytes: int, alone: "ImagePool | None" = None) -> None:
+        self._alone = alone
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._queue = FairQueue(workers)
+        self._idle: list[_Process] = []
+        self._all: set[_Process] = set()
+        self._stopped = False
+        weakref.finalize(self, _close, self._all)
+
+    def run(
+        self, owner: str, is_abandoned: Callable[[], bool], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return `function(*args)`, run in a process; wait for one as long as necessary.
+
+        Processes are shared fairly among owners. `is_abandoned` is asked several times a second; when it says yes, the
+        call is ended and ImageCancelled is raised.
+
+        Raises what the function raises; TooSlow when it takes too long, TooManyPixels when it needs too much memory,
+        Crashed when its process dies. Arguments and result must be picklable.
+        """
+        try:
+            with self._queue.place(owner, is_abandoned), self._process() as process:
+                return process.call(self._seconds, is_abandoned, function, args, kwargs)
+        except (TooSlow, Crashed) as error:
+            if self._alone is None:
+                raise
+            log.info("job %s: an image is processed once more, alone: %s", owner, error.code)
+        return self._alone.run(owner, is_abandoned, function, *args, **kwargs)
+
+    def stop(self) -> None:
+        """End every process at once. What runs in one raises ImageCancelled, as does every later call."""
+        self._stopped = True
+        for process in list(self._all):
+            process.kill()
+        if self._alone is not None:
+            self._alone.stop()
+
+    @contextmanager
+    def _process(self) -> Iterator["_Process"]:
+        """A living process that is nobody else's. It is kept for the next call unless this one broke it."""
+        process = self._idle.pop() if self._idle else None
+        if process is None or not process.is_alive():
+            self._discard(process)
+            process = _Process(self._memory_bytes)
+            self._all.add(process)
+        try:
+            if self._stopped:
+                raise ImageCancelled
+            yield process
+        except Crashed as error:
+            if self._stopped:
+                raise ImageCancelled from error
+            raise
+        finally:
+            if process.is_busy:
+                self._discard(process)
+            else:
+                self._idle.append(process)
+
+    def _discard(self, process: "_Process | None") -> None:
+        if process is not None:
+            self._all.discard(process)
+            process.close()
+
+
+def _close(processes: "set[_Process]") -> None:
+    for process in processes:
+        process.close()
+
+
+class _Process:
+    """One process and the connection to it. Used by one thread at a time; `kill` may come from another.
+
+    `is_busy` once a call was begun, until its result is here: then the process cannot take another one.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.is_busy = False
+        self._is_ready = False
+        self._connection, theirs = Pipe()
+        self._stderr = tempfile.TemporaryFile("a+b")  # closed with the process
+        parent = str(Path(__file__).parents[2])
+        with theirs:
+            self._child = subprocess.Popen(
+                # -P: no module of the current folder is taken for one of ours
+                [sys.executable, "-P", "-c", _CHILD, parent, str(theirs.fileno()), str(memory_bytes)],
+                stdin=subprocess.PIPE,  # its end tells the child that we have ended
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | _CHILD_ENVIRONMENT,
+            )
+
+    def call(
+        self, seconds: float, is_abandoned: Callable[[], bool], function: Callable[..., T], args: Any, kwargs: Any
+    ) -> T:
+        """Run a function and wait for its result. Raises what `ImagePool.run` raises."""
+        self.is_busy = True
+        try:
+            if not self._is_ready:
+                self._is_ready = self._receive(START_SECONDS, is_abandoned)
+            self._connection.send((function, args, kwargs))
+            succeeded, result = self._receive(seconds, is_abandoned)
+            self.is_busy = False
+        except (EOFError, OSError) as error:
+            raise Crashed from error
+        finally:
+            self._log_stderr()
+        if not succeeded:
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def _receive(self, seconds: float, is_abandoned: Callable[[], bool]) -> Any:
+        deadline = time.monotonic() + seconds
+        while not self._connection.poll(LOOK_SECONDS):
+            if is_abandoned():
+                raise ImageCancelled
+            if time.monotonic() > deadline:
+                raise TooSlow
+        return self._connection.recv()
+
+    def is_alive(self) -> bool:
+        """Whether the process can take another call."""
+        return self._child.poll() is None
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._child.kill()
+        self._child.wait()
+
+    def close(self) -> None:
+        """End the process and close what it was reached by."""
+        self.kill()
+        self._connection.close()
+        self._stderr.close()
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+
+    def _log_stderr(self) -> None:
+        """What C libraries print goes into the log, as a line like any other."""
+        if os.fstat(self._stderr.fileno()).st_size:
+            self._stderr.seek(0)
+            said = self._stderr.read(_STDERR_BYTES).decode(errors="replace")
+            self._stderr.truncate(0)
+            log.warning("image process %d: %s", self._child.pid, " | ".join(said.split("\n")).strip(" |"))
+
+
+# ---- in the child process -------------------------------------------------------------------------------------------
+
+
+def serve(descriptor: int, memory_bytes: int) -> None:
+    """Be a process of the pool: run what comes over the connection `descriptor` until it closes."""
+    _end_with_parent()
+    _limit(memory_bytes)
+    from image_processor.imaging.compressor import load_codecs
+
+    load_codecs()
+    connection = Connection(descriptor)
+    connection.send(True)  # ready
+    while True:
+        try:
+            function, args, kwargs = connection.recv()
+        except EOFError:
+            return
+        connection.send(_outcome(function, args, kwargs))
+
+
+def _outcome(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
+    try:
+        return True, function(*args, **kwargs)
+    except SkulightError as error:
+        return False, error
+    except OSError as error:  # the disk's fault; without a number it is a library's
+        return False, error if error.errno else RuntimeError(repr(error))
+    except MemoryError:
+        return False, TooManyPixels("The image needs more memory than it may have; host a smaller version of it.")
+    except Exception as error:  # noqa: BLE001  # it goes to the server, which logs it
+        # The type of a stranger's exception may not be known to the server, or not be picklable.
+        return False, RuntimeError("".join(traceback.format_exception(error)))
+
+
+def _end_with_parent() -> None:
+    """Have the system end this process when its parent ends, even in the middle of a C function.
+
+    The parent holds the other end of standard input. When it closes, the system sends SIGIO, which ends a process that
+    does not handle it. (`PR_SET_PDEATHSIG` would follow the thread that started the process, not the server.)
+    """
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([0], [], [], 0)[0]:  # it ended before that
+        sys.exit()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # these can reach the whole process group; the server decides
+
+
+def _limit(memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Some systems (macOS) have the name and refuse the limit.
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    except (ValueError, OSError):
+        log.debug("this system has no limit for the memory of a process")

@@ -1,0 +1,57 @@
+"""What is done, and when. Owns threads."""
+
+from image_processor.jobs.actions import Control
+from image_processor.jobs.deliveries import Deliveries
+from image_processor.jobs.image_job import DownloadThreads, ImageJob, ImageProcessor
+from image_processor.jobs.metrics import Metrics
+from image_processor.jobs.pipeline import Pipeline
+from image_processor.jobs.queries import Answers, Inbox, Sources
+from image_processor.jobs.short_queue import caller_is_gone
+from image_processor.jobs.status import (
+    ImageBody,
+    ProductBody,
+    StatusBody,
+    WebhookBody,
+    image_body,
+    links,
+    live_message,
+    status_body,
+    timestamp,
+)
+from image_processor.jobs.thumbnails import Thumbnails
+from image_processor.jobs.uploads import RETRY_SECONDS, UploadOptions, Uploads, clean_name
+from image_processor.jobs.webhook import INBOX_PATH, SECRET_FORM, new_secret, valid_secret
+from image_processor.jobs.worker import Worker
+
+__all__ = [
+    "INBOX_PATH",
+    "RETRY_SECONDS",
+    "SECRET_FORM",
+    "Answers",
+    "Control",
+    "Deliveries",
+    "DownloadThreads",
+    "ImageBody",
+    "ImageJob",
+    "ImageProcessor",
+    "Inbox",
+    "Metrics",
+    "Pipeline",
+    "ProductBody",
+    "Sources",
+    "StatusBody",
+    "Thumbnails",
+    "UploadOptions",
+    "Uploads",
+    "WebhookBody",
+    "Worker",
+    "caller_is_gone",
+    "clean_name",
+    "image_body",
+    "links",
+    "live_message",
+    "new_secret",
+    "status_body",
+    "timestamp",
+    "valid_secret",
+]

@@ -1,0 +1,315 @@
+"""All images of one job: one function downloads, compresses and stores each; the results are recorded in batches.
+
+The job thread decides and records, download threads process. A download thread never touches the database, the job
+thread never the network.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from typing import BinaryIO
+
+from image_processor.download import Downloader, HostLimits, retry_delay
+from image_processor.errors import ImageCancelled, ImageError, InternalError, StoreUnavailable
+from image_processor.imaging import CompressedPicture, CompressOptions, Compressor, ImagePool, compress_file
+from image_processor.jobs.image_queue import ImageWindow, Turn
+from image_processor.jobs.metrics import Metrics
+from image_processor.jobs.status import waiting_message
+from image_processor.store import (
+    WORKING,
+    ImageRecord,
+    ImageStatus,
+    ImageTask,
+    ProcessingRequest,
+    Repository,
+    Storage,
+    image_name,
+)
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.01  # more images finish in a moment: one wake-up for all of them
+BATCH_SECONDS = 0.4
+BATCH_IMAGES = 256
+WAKE_SECONDS = 0.125
+WAITING_SECONDS = 1.0
+CANCEL_CHECK_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """The process is ending. The job continues at the next start, from what is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """The result of one image: its public URL, the size of its original in bytes, and what the file holds."""
+
+    url: str
+    bytes_in: int
+    compressed: CompressedPicture
+
+
+class ImageProcessor:
+    """Processes single images of any job, in as many threads as call it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        downloader: Downloader,
+        limits: HostLimits,
+        compressor: Compressor,
+        pool: ImagePool,
+        metrics: Metrics,
+    ) -> None:
+        self._storage = storage
+        self._downloader = downloader
+        self._limits = limits
+        self._compressor = compressor
+        self._pool = pool
+        self._metrics = metrics
+
+    def process(
+        self, job_id: str, base_url: str, image: ImageTask, options: CompressOptions, is_abandoned: Callable[[], bool]
+    ) -> StoredImage:
+        """Download, compress and store one image. Its place at the host must have been taken; it is given back.
+
+        Raises the ImageError that says what went wrong (ImageCancelled once `is_abandoned` says yes), StoreUnavailable
+        or OSError when nothing can be written.
+        """
+        with ExitStack() as stack:
+            original, size = self._download(image, base_url, stack, is_abandoned)
+            result = stack.enter_context(self._storage.new_image(job_id))
+            paths = original.name, result.path
+            compressed = self._pool.run(job_id, is_abandoned, compress_file, self._compressor, *paths, options)
+            self._metrics.observe("compress", compressed.seconds)
+            if is_abandoned():  # the job may have been deleted since
+                raise ImageCancelled
+            name = image_name(image.row, image.position, compressed.extension)
+            result.keep(name)
+        return StoredImage(self._storage.url(base_url, job_id, name), size, compressed)
+
+    def _download(
+        self, image: ImageTask, base_url: str, stack: ExitStack, is_abandoned: Callable[[], bool]
+    ) -> tuple[BinaryIO, int]:
+        """The downloaded file, open until `stack` ends, and its size. Gives the place at the host back in any case."""
+        failed: ImageError | None = ImageCancelled()
+        try:
+            if is_abandoned():
+                raise ImageCancelled
+            file = stack.enter_context(self._storage.original())
+            with self._metrics.timed("download"):
+                size = self._downloader.download(image.url, file, own_base_url=base_url, is_abandoned=is_abandoned)
+            failed = None
+        except ImageError as error:
+            if not is_abandoned():  # else it is not the host's fault
+                failed = error
+            raise
+        finally:
+            self._limits.leave(image.host, failed)
+        return file, size
+
+
+class DownloadThreads:
+    """The threads that process images, shared among the jobs that run. `stopping` is set when the process ends."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._pool = ThreadPoolExecutor(number, thread_name_prefix="download")
+        self._jobs = 0
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+
+    @property
+    def share(self) -> int:
+        """How many images one job may have in flight now: downloading, being compressed, or waiting for that."""
+        return max(4, self._number // max(1, self._jobs))
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Count one more job while its images are processed."""
+        with self._lock:
+            self._jobs += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._jobs -= 1
+
+    def submit(self, process: Callable[[], StoredImage]) -> Future[StoredImage]:
+        """Run a function in one of the threads. Raises StoreUnavailable when the system has none."""
+        try:
+            return self._pool.submit(process)
+        except RuntimeError as error:  # "can't start new thread", or the process ends
+            raise StoreUnavailable("The system has no threads left at the moment.") from error
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.stopping.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class ImageJob:
+    """Processes the images of one job that are not final. Lives in the job thread that calls `run`.
+
+    `max_attempts` bounds the downloads of one image.
+    """
+
+    def __init__(
+        self,
+        request: ProcessingRequest,
+        *,
+        repository: Repository,
+        processor: ImageProcessor,
+        threads: DownloadThreads,
+        limits: HostLimits,
+        metrics: Metrics,
+        max_attempts: int,
+    ) -> None:
+        self._request = request
+        self._repository = repository
+        self._processor = processor
+        self._threads = threads
+        self._limits = limits
+        self._metrics = metrics
+        self._max_attempts = max_attempts
+        self._options = CompressOptions(request.quality, request.max_dimension, request.format)  # type: ignore[arg-type]
+        self._window = ImageWindow(partial(repository.pending_images, request.id), limits)
+        self._running: dict[Future[StoredImage], Turn] = {}
+        self._started = False  # an image since the last batch
+        self._abandoned = False
+        self._records: list[ImageRecord] = []
+        self._message = WORKING
+        self._recorded_at = self._busy_at = time.monotonic()
+        self._checked_at = -inf  # it may have been cancelled before the first image
+
+    def run(self) -> None:
+        """Process until every image is final and recorded, or the job is cancelled.
+
+        Raises Stopped when the process ends first, OSError or StoreUnavailable when nothing can be written just now.
+        """
+        with self._threads.shared():
+            try:
+                while (self._running or not self._window.empty) and not self._is_cancelled():
+                    self._start_images()
+                    self._collect()
+                    self._record_if_due()
+                    self._update_message()
+            finally:
+                self._abandoned = True  # what is still running is given up: its job may be deleted by then
+            self._record()
+
+    # ---- start and collect ----------------------------------------------------------------------------------------
+
+    def _start_images(self) -> None:
+        while len(self._running) < self._threads.share and (turn := self._window.take()):
+            if turn.refusal:
+                self._fail(turn, turn.refusal)
+                continue
+            process = partial(
+                self._processor.process,
+                self._request.id,
+                self._request.base_url,
+                turn.image,
+                self._options,
+                lambda: self._abandoned,
+            )
+            try:
+                self._running[self._threads.submit(process)] = turn
+            except StoreUnavailable:
+                self._limits.leave(turn.image.host, ImageCancelled())
+                raise
+            self._started = True
+
+    def _collect(self) -> None:
+        """Wait a moment for results, then take every one that is there."""
+        wait(self._running, timeout=WAKE_SECONDS, return_when=FIRST_COMPLETED)
+        if self._threads.stopping.wait(GATHER_SECONDS):
+            raise Stopped
+        for future in [future for future in self._running if future.done()]:
+            turn = self._running.pop(future)
+            if error := future.exception():
+                self._retry_or_fail(turn, error)
+            else:
+                self._succeed(turn, future.result())
+
+    def _retry_or_fail(self, turn: Turn, error: BaseException) -> None:
+        turn = replace(turn, attempts=turn.attempts + 1)
+        if isinstance(error, (OSError, StoreUnavailable)):
+            raise error  # the disk's fault, not the image's
+        if not isinstance(error, ImageError):
+            log.error("request %s: image %d", self._request.id, turn.image.id, exc_info=error)
+            self._fail(turn, InternalError())
+        elif error.retryable and turn.attempts < self._max_attempts:
+            self._window.wait_again(turn, retry_delay(error, turn.attempts))
+        else:
+            self._fail(turn, error)
+
+    def _is_cancelled(self) -> bool:
+        if time.monotonic() - self._checked_at < CANCEL_CHECK_SECONDS:
+            return False
+        self._checked_at = time.monotonic()
+        return self._repository.cancel_requested(self._request.id)
+
+    def _update_message(self) -> None:
+        """Say so when all that is left waits for its hosts, and no longer when something runs again."""
+        now = time.monotonic()
+        if self._running:
+            self._busy_at = now
+        hosts = self._window.waiting_hosts if now - self._busy_at > WAITING_SECONDS else []
+        message = waiting_message(hosts) if hosts else WORKING
+        if message != self._message:
+            self._message = message
+            self._repository.say(self._request.id, message)
+
+    # ---- record ---------------------------------------------------------------------------------------------------
+
+    def _succeed(self, turn: Turn, stored: StoredImage) -> None:
+        image = stored.compressed
+        self._records.append(
+            ImageRecord(
+                image=turn.image,
+                status=ImageStatus.COMPLETED,
+                attempts=turn.attempts + 1,
+                output_url=stored.url,
+                kept_original=image.kept_original,
+                note=image.note,
+                bytes_in=stored.bytes_in,
+                bytes_out=image.bytes_out,
+                width=image.width,
+                height=image.height,
+            )
+        )
+
+    def _fail(self, turn: Turn, error: ImageError) -> None:
+        log.info("request %s: image %d failed: %s", self._request.id, turn.image.id, error.code)
+        self._records.append(
+            ImageRecord(
+                image=turn.image,
+                status=ImageStatus.FAILED,
+                attempts=turn.attempts,
+                error_code=error.code,
+                error_detail=error.detail,
+                http_status=error.http_status,
+            )
+        )
+
+    def _record_if_due(self) -> None:
+        waited = time.monotonic() - self._recorded_at
+        news = self._records or self._started
+        if len(self._records) >= BATCH_IMAGES or (news and waited >= BATCH_SECONDS):
+            self._record()
+
+    def _record(self) -> None:
+        running = [turn.image for turn in self._running.values()]
+        with self._metrics.timed("record"):
+            self._repository.record_images(self._request.id, running, self._records)
+        self._metrics.count_images(self._records)
+        self._records = []
+        self._started = False
+        self._recorded_at = time.monotonic()

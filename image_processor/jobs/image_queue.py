@@ -1,0 +1,124 @@
+"""Which image is worked next: a bounded view on a request's pending images that looks past what has to wait.
+
+Images wait in lanes, one per host. A lane whose host is at its limit, or an image whose retry is not due, holds nobody
+else up: turns go round the lanes. When one host fills its lane, further images are fetched without it, and that lane is
+refilled from where it stopped – so a request of 100,000 images costs the memory of a window, and 20,000 URLs of a slow
+host do not hide the others behind them.
+"""
+
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from image_processor.download import HostLimits
+from image_processor.errors import ImageError
+from image_processor.store import ImageTask
+
+CHUNK = 128
+LOOK_AHEAD = 512
+LANE_FULL = 64
+MOST_HELD_LANES = 200
+
+
+class Fetch(Protocol):
+    """Where the images come from: the pending ones after an id, of one host or without some hosts."""
+
+    def __call__(
+        self, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
+    ) -> Sequence[ImageTask]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An image whose turn it is. `attempts` counts the downloads begun so far; `refusal` says why not to begin one."""
+
+    image: ImageTask
+    attempts: int = 0
+    refusal: ImageError | None = None
+
+
+class ImageWindow:
+    """The images of one request that wait. Used by its request thread only."""
+
+    def __init__(self, fetch: Fetch, limits: HostLimits) -> None:
+        self._fetch = fetch
+        self._limits = limits
+        self._lanes: dict[str, deque[Turn]] = {}
+        self._held: dict[str, int | None] = {}  # host -> id its own fetching goes on after; None: nothing more
+        self._later: list[tuple[float, int, Turn]] = []
+        self._numbers = itertools.count()
+        self._waiting = 0
+        self._cursor: int | None = 0  # None: everything but the held hosts was fetched
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits and nothing more can come."""
+        return not self._waiting and self._cursor is None and all(at is None for at in self._held.values())
+
+    @property
+    def waiting_hosts(self) -> list[str]:
+        """The hosts whose images wait, those that wait for a retry last."""
+        return list(dict.fromkeys([*self._lanes, *(turn.image.host for _, _, turn in self._later)]))
+
+    def take(self) -> Turn | None:
+        """The next image whose turn it is, with a place taken at its host (unless refused); None when all must wait."""
+        self._wake()
+        self._refill()
+        for host in list(self._lanes):
+            refusal = self._limits.refusal(host)
+            if refusal or self._limits.try_enter(host, self):
+                return self._pop(host, refusal)
+        return None
+
+    def wait_again(self, turn: Turn, seconds: float) -> None:
+        """Put an image back: it gets another turn, not before `seconds` have passed."""
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), replace(turn, refusal=None)))
+        self._waiting += 1
+
+    def _pop(self, host: str, refusal: ImageError | None) -> Turn:
+        lane = self._lanes.pop(host)
+        turn = lane.popleft()
+        if lane:
+            self._lanes[host] = lane  # to the end: the other hosts come first
+        self._waiting -= 1
+        return replace(turn, refusal=refusal)
+
+    def _wake(self) -> None:
+        while self._later and self._later[0][0] <= time.monotonic():
+            turn = heapq.heappop(self._later)[2]
+            self._lanes.setdefault(turn.image.host, deque()).append(turn)
+
+    def _refill(self) -> None:
+        while self._waiting < LOOK_AHEAD:
+            if not (self._refill_held() or self._refill_any()):
+                return
+
+    def _refill_any(self) -> bool:
+        if self._cursor is None or (len(self._held) >= MOST_HELD_LANES and self._waiting):
+            return False
+        images = self._fetch(self._cursor, CHUNK, without=list(self._held))
+        self._append(images)
+        self._cursor = images[-1].id if len(images) == CHUNK else None
+        if self._cursor is not None:
+            for host in {image.host for image in images}:
+                if len(self._lanes[host]) >= LANE_FULL:
+                    self._held[host] = self._cursor
+        return True
+
+    def _refill_held(self) -> bool:
+        for host, after_id in self._held.items():
+            if after_id is not None and len(self._lanes.get(host, ())) < LANE_FULL // 2:
+                images = self._fetch(after_id, LANE_FULL, host=host)
+                self._append(images)
+                self._held[host] = images[-1].id if len(images) == LANE_FULL else None
+                return True
+        return False
+
+    def _append(self, images: Sequence[ImageTask]) -> None:
+        for image in images:
+            self._lanes.setdefault(image.host, deque()).append(Turn(image))
+        self._waiting += len(images)

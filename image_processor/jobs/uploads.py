@@ -1,0 +1,179 @@
+"""Accepting an upload: a file becomes validated rows, a kept file and a committed request; then it is submitted."""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import PureWindowsPath
+from typing import Any
+
+from image_processor.catalogue import CSVLimits, ProductCSV, read_products, sample_csv
+from image_processor.errors import (
+    IdempotencyMisuse,
+    InvalidCSV,
+    InvalidOption,
+    InvalidWebhookURL,
+    StoreUnavailable,
+    Unavailable,
+)
+from image_processor.jobs.webhook import SECRET_FORM, valid_secret
+from image_processor.logs import current_call
+from image_processor.store import Health, ProcessingRequest, Repository, RequestStatus, Storage
+from image_processor.urls import check_url
+
+MAX_KEY_LENGTH = 255
+RETRY_SECONDS = 10
+
+# The pictures under static/samples/, drawn by bench/make_samples.py.
+SAMPLE_PRODUCTS = (
+    ("Stoneware mug", ("mug-front.jpg", "mug-upright.jpg")),
+    ("Table lamp", ("lamp.jpg", "lamp-shade.avif")),
+    ("Shoe box", ("shoe-box.jpg", "shoe-box-end.webp")),
+    ("Canvas tote", ("tote.jpg", "tote-cut-out.png")),
+    ("Striped vase", ("vase.jpg", "vase-turning.gif")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """How the images of one upload are worked, and who is told when they are."""
+
+    quality: int
+    max_dimension: int
+    format: str = "keep"
+    on_invalid: str = "reject"
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
+    idempotency_key: str | None = None
+
+
+class Uploads:
+    """The way in, shared by the API, the pages and the command line."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        storage: Storage,
+        csv_limits: CSVLimits,
+        defaults: UploadOptions,
+        health: Health,
+        submit: Callable[[str], None],
+    ) -> None:
+        self._repository = repository
+        self._defaults = defaults
+        self._storage = storage
+        self._csv_limits = csv_limits
+        self._health = health
+        self._submit = submit
+
+    def options(self, **chosen: Any) -> UploadOptions:
+        """The options of an upload: the server's defaults, and what the caller chose instead."""
+        return replace(self._defaults, **chosen)
+
+    def sample(self, base_url: str) -> bytes:
+        """A catalogue of pictures that this server hosts itself."""
+        return sample_csv(base_url, SAMPLE_PRODUCTS)
+
+    def read(self, data: bytes, filename: str) -> ProductCSV:
+        """Read and validate an upload without accepting it. Raises InvalidCSV when it is no catalogue at all."""
+        return read_products(data, self._csv_limits, filename=filename)
+
+    def accept_upload(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> ProcessingRequest:
+        """Accept a catalogue: when this returns, the request is committed and will be worked to its end.
+
+        `base_url` becomes the base of all output URLs. An upload with the Idempotency-Key of an earlier one gives the
+        request of that one. Raises InvalidCSV with every problem, InvalidWebhookURL, InvalidOption, IdempotencyMisuse,
+        or Unavailable while nothing can be kept; then nothing is stored.
+        """
+        _check_webhook(options)
+        digest = _digest(data, options)
+        if first := self._accepted_before(options.idempotency_key, digest):
+            return first
+        if self._health.reason:
+            raise Unavailable(f"No upload can be accepted just now. {self._health.reason}", retry_after=RETRY_SECONDS)
+        catalogue = self.read(data, filename)
+        _check_rows(catalogue, options)
+        request = _new_request(catalogue, filename, options, base_url)
+        request.body_digest = digest
+        accepted = self._keep(request, data)
+        self._submit(accepted.id)
+        return accepted
+
+    def _accepted_before(self, key: str | None, digest: str) -> ProcessingRequest | None:
+        if key is None:
+            return None
+        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+            raise InvalidOption(f"The Idempotency-Key has {len(key)} characters; send 1 to {MAX_KEY_LENGTH}.")
+        first = self._repository.find_by_key(key)
+        if first is not None and first.body_digest != digest:
+            raise IdempotencyMisuse(
+                f"The Idempotency-Key {key!r} was used for another upload (request {first.id}); send a new key."
+            )
+        return first
+
+    def _keep(self, request: ProcessingRequest, data: bytes) -> ProcessingRequest:
+        """Keep the file, then commit the row; give the request that counts, should another with the key come first."""
+        try:
+            self._storage.keep_upload(request.id, data)
+            accepted = self._repository.create_request(request)
+        except (OSError, StoreUnavailable) as error:
+            self._storage.drop_upload(request.id)
+            self._health.pause(error)
+            raise Unavailable(
+                f"The upload could not be kept. {self._health.reason}", retry_after=RETRY_SECONDS
+            ) from error
+        if accepted.id != request.id:
+            self._storage.drop_upload(request.id)
+            return self._accepted_before(request.idempotency_key, request.body_digest or "") or accepted
+        return accepted
+
+
+def clean_name(filename: str) -> str:
+    """A file's name without folders and control characters: at most 180 characters and an ending of 20."""
+    words = "".join(char for char in filename if char.isprintable() or char.isspace()).split()
+    path = PureWindowsPath(" ".join(words))  # separates by / and by \\
+    return path.stem[:180] + path.suffix[:20]
+
+
+def _check_webhook(options: UploadOptions) -> None:
+    if options.webhook_url is not None and (reason := check_url(options.webhook_url)):
+        raise InvalidWebhookURL(f"The webhook URL {options.webhook_url[:200]!r} cannot be called: {reason}")
+    if options.webhook_secret is not None and not valid_secret(options.webhook_secret):
+        raise InvalidOption(f"The webhook_secret is not valid: send {SECRET_FORM}.")
+
+
+def _check_rows(catalogue: ProductCSV, options: UploadOptions) -> None:
+    if options.on_invalid == "reject":
+        catalogue.raise_if_invalid()
+    elif not catalogue.valid_row_count:
+        raise InvalidCSV("No row of the catalogue can be worked.", catalogue.problems)
+
+
+def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, base_url: str) -> ProcessingRequest:
+    return ProcessingRequest(
+        id=str(uuid.uuid4()),
+        status=RequestStatus.PENDING,
+        message="Accepted; the images are worked next.",
+        filename=clean_name(filename),
+        charset=catalogue.dialect.charset,
+        warnings=catalogue.warnings,
+        row_count=catalogue.row_count,
+        invalid_rows=catalogue.row_count - catalogue.valid_row_count,
+        total=catalogue.image_count,
+        quality=options.quality,
+        max_dimension=options.max_dimension,
+        format=options.format,
+        on_invalid=options.on_invalid,
+        base_url=base_url,
+        webhook_url=options.webhook_url,
+        webhook_secret=options.webhook_secret,
+        idempotency_key=options.idempotency_key,
+        call_id=current_call(),
+    )
+
+
+def _digest(data: bytes, options: UploadOptions) -> str:
+    """What tells one upload from another: the file and all of its options."""
+    digest = hashlib.sha256(repr(options).encode() + b"\0")
+    digest.update(data)
+    return digest.hexdigest()

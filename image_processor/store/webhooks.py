@@ -1,0 +1,140 @@
+"""The record of webhooks: deliveries to be made, attempts that were made, callbacks that came in."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+
+from sqlalchemy import or_, select, update
+
+from image_processor.store.database import Database, now
+from image_processor.store.models import DeliveryState, ReceivedCallback, WebhookAttempt, WebhookDelivery
+from image_processor.urls import host_of
+
+# A delivery that was scheduled later than now, by more than this, was scheduled before the clock was set back.
+CLOCK_TOLERANCE = timedelta(seconds=5)
+
+
+def new_delivery(request_id: str, url: str, body: str) -> WebhookDelivery:
+    """A webhook that is due at once. Its id is the `webhook-id`, the same over all attempts."""
+    at = now()
+    return WebhookDelivery(
+        id=f"msg_{uuid.uuid4().hex[:32]}",
+        request_id=request_id,
+        url=url,
+        host=host_of(url),
+        body=body,
+        state=DeliveryState.PENDING,
+        due_at=at,
+        scheduled_at=at,
+        created_at=at,
+    )
+
+
+class Outbox:
+    """Deliveries, their attempts, and the inbox."""
+
+    def __init__(self, database: Database) -> None:
+        self._read, self._write = database.read, database.write
+
+    def due(
+        self, limit: int, without: Sequence[str] = (), without_hosts: Sequence[str] = ()
+    ) -> Sequence[WebhookDelivery]:
+        """Deliveries whose time has come (all that were scheduled in the future: the clock was set back), oldest first.
+
+        Those with an id in `without` or a host in `without_hosts` are left out.
+        """
+        at = now()
+        due = (
+            select(WebhookDelivery)
+            .where(
+                WebhookDelivery.state == DeliveryState.PENDING,
+                or_(WebhookDelivery.due_at <= at, WebhookDelivery.scheduled_at > at + CLOCK_TOLERANCE),
+                WebhookDelivery.id.not_in(without),
+                WebhookDelivery.host.not_in(without_hosts),
+            )
+            .order_by(WebhookDelivery.due_at)
+            .limit(limit)
+        )
+        with self._read() as session:
+            return session.scalars(due).all()
+
+    def record_attempt(
+        self, delivery_id: str, attempt: WebhookAttempt, state: DeliveryState, wait: float | None
+    ) -> None:
+        """Log one attempt and what follows: delivered, failed for good, or due again after `wait` seconds."""
+        at = now()
+        with self._write() as session:
+            if session.get(WebhookDelivery, delivery_id) is None:
+                return  # deleted with its request meanwhile
+            session.add(attempt)
+            session.execute(
+                update(WebhookDelivery)
+                .where(WebhookDelivery.id == delivery_id)
+                .values(
+                    state=state,
+                    attempts=WebhookDelivery.attempts + 1,
+                    step=WebhookDelivery.step + 1,
+                    last_status_code=attempt.status_code,
+                    due_at=None if wait is None else at + timedelta(seconds=wait),
+                    scheduled_at=at,
+                )
+            )
+
+    def redeliver(self, request_id: str, delivery_id: str) -> bool:
+        """Make a delivery due again, from the start of the schedule. False when the request has no such delivery."""
+        at = now()
+        with self._write() as session:
+            found = session.execute(
+                update(WebhookDelivery)
+                .where(WebhookDelivery.id == delivery_id, WebhookDelivery.request_id == request_id)
+                .values(state=DeliveryState.PENDING, step=0, due_at=at, scheduled_at=at)
+            )
+            return bool(found.rowcount)  # type: ignore[attr-defined]
+
+    def deliveries(self, request_id: str) -> Sequence[WebhookDelivery]:
+        """All deliveries of a request, oldest first."""
+        mine = (
+            select(WebhookDelivery)
+            .where(WebhookDelivery.request_id == request_id)
+            .order_by(WebhookDelivery.created_at, WebhookDelivery.id)
+        )
+        with self._read() as session:
+            return session.scalars(mine).all()
+
+    def deliveries_with_attempts(self, request_id: str) -> list[tuple[WebhookDelivery, list[WebhookAttempt]]]:
+        """All deliveries of a request, each with its attempts, oldest first."""
+        # One query, and so one moment: between two, an attempt may come in of which the delivery does not know.
+        both = (
+            select(WebhookDelivery, WebhookAttempt)
+            .outerjoin(WebhookAttempt, WebhookAttempt.delivery_id == WebhookDelivery.id)
+            .where(WebhookDelivery.request_id == request_id)
+            .order_by(WebhookDelivery.created_at, WebhookDelivery.id, WebhookAttempt.id)
+        )
+        with self._read() as session:
+            rows = session.execute(both).all()
+        return [
+            (delivery, [attempt for _, attempt in group if attempt is not None])
+            for delivery, group in groupby(rows, key=itemgetter(0))
+        ]
+
+    def store_callback(self, callback: ReceivedCallback) -> bool:
+        """Keep a received callback; False when its id is known already (the sender repeats itself)."""
+        with self._write() as session:
+            if session.get(ReceivedCallback, callback.id) is not None:
+                return False
+            session.add(callback)
+            return True
+
+    def received_callbacks(self, limit: int = 100) -> Sequence[ReceivedCallback]:
+        """The newest received callbacks, newest first."""
+        newest = select(ReceivedCallback).order_by(ReceivedCallback.received_at.desc()).limit(limit)
+        with self._read() as session:
+            return session.scalars(newest).all()
+
+    def forget_callbacks(self, before: datetime) -> None:
+        """Remove callbacks that were received before a moment."""
+        with self._write() as session:
+            for old in session.scalars(select(ReceivedCallback).where(ReceivedCallback.received_at < before)):
+                session.delete(old)

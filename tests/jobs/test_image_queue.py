@@ -1,0 +1,100 @@
+"""The window over a request's images: bounded, fair between hosts, patient with retries."""
+
+import itertools
+from collections.abc import Sequence
+
+from image_processor.download.host_limits import HostLimits
+from image_processor.errors import FetchConnectionError
+from image_processor.jobs.image_queue import LOOK_AHEAD, ImageWindow
+from image_processor.store.repository import ImageTask
+
+
+class Shelf:
+    """A request's images in memory, asked like the repository; remembers how much was fetched."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self.images = [ImageTask(n, n, 1, f"http://{host}/{n}", host, 1) for n, host in enumerate(hosts, start=1)]
+        self.fetched = 0
+
+    def __call__(
+        self, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
+    ) -> list[ImageTask]:
+        found = [
+            image
+            for image in self.images
+            if image.id > after_id and image.host not in without and host in (None, image.host)
+        ][:limit]
+        self.fetched += len(found)
+        return found
+
+
+def taken(window: ImageWindow, limits: HostLimits, release: bool = True) -> list[int]:
+    """The ids of all images that get a turn now."""
+    ids = []
+    while turn := window.take():
+        ids.append(turn.image.id)
+        if release and turn.refusal is None:
+            limits.leave(turn.image.host, None)
+    return ids
+
+
+def test_every_image_gets_exactly_one_turn() -> None:
+    shelf = Shelf([f"host{n % 7}" for n in range(5_000)])
+    limits = HostLimits(16)
+    window = ImageWindow(shelf, limits)
+
+    assert sorted(taken(window, limits)) == list(range(1, 5_001))
+    assert window.empty
+
+
+def test_the_window_stays_small_however_large_the_request() -> None:
+    shelf = Shelf(["one"] * 100_000)
+    window = ImageWindow(shelf, HostLimits(16))
+
+    assert len(taken(window, HostLimits(16), release=False)) == 16
+    assert shelf.fetched <= LOOK_AHEAD + 128
+
+
+def test_twenty_thousand_images_of_a_busy_host_do_not_hide_the_others() -> None:
+    shelf = Shelf(["busy"] * 20_000 + ["free"] * 3)
+    window = ImageWindow(shelf, HostLimits(2))
+
+    assert taken(window, HostLimits(2), release=False) == [1, 20_001, 2, 20_002]
+
+
+def test_hosts_take_turns() -> None:
+    shelf = Shelf(["a", "a", "a", "b", "b", "b"])
+    limits = HostLimits(16)
+
+    assert taken(ImageWindow(shelf, limits), limits) == [1, 4, 2, 5, 3, 6]
+
+
+def test_an_image_put_back_waits_its_time_and_holds_nobody_up() -> None:
+    shelf = Shelf(["a", "a"])
+    limits = HostLimits(16)
+    window = ImageWindow(shelf, limits)
+    first = window.take()
+    assert first is not None
+
+    window.wait_again(first, 60)
+    assert taken(window, limits) == [2]
+    assert not window.empty
+
+    window.wait_again(first, 0)
+    assert taken(window, limits) == [1]
+
+
+def test_a_dead_host_is_refused_with_its_reason() -> None:
+    shelf = Shelf(["dead"] * 500 + ["alive"])
+    seconds = itertools.count(step=10)
+    limits = HostLimits(16, clock=lambda: float(next(seconds)))
+    for _ in range(20):
+        if limits.try_enter("dead"):
+            limits.leave("dead", FetchConnectionError())
+    window = ImageWindow(shelf, limits)
+
+    turns = {turn.image.id: turn for turn in iter(window.take, None)}
+
+    assert turns[1].refusal is not None
+    assert turns[501].refusal is None
+    assert len(turns) >= 500

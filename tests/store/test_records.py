@@ -1,0 +1,243 @@
+"""The record: counters that are exact, URLs that are worked once, rows that are inserted once."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from image_processor.store.database import Database, now, prepare_engine
+from image_processor.store.models import (
+    Base,
+    ImageStatus,
+    ProcessingRequest,
+    RequestStatus,
+    WebhookAttempt,
+    WebhookDelivery,
+)
+from image_processor.store.models import DeliveryState as State
+from image_processor.store.repository import (
+    ImageRecord,
+    ImageTask,
+    NewImage,
+    NewProduct,
+    Repository,
+)
+from image_processor.store.webhooks import Outbox, new_delivery
+
+ID = "6f1c0f0e-5d5c-4c39-9a34-0d9c4e3c1a11"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}", pool_size=20, max_overflow=50)
+    prepare_engine(engine)
+    Base.metadata.create_all(engine.execution_options(writes=True))
+    yield Database(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def repository(database: Database) -> Repository:
+    return Repository(database)
+
+
+def request(total: int) -> ProcessingRequest:
+    return ProcessingRequest(
+        id=ID,
+        row_count=1,
+        total=total,
+        quality=50,
+        max_dimension=2048,
+        format="keep",
+        on_invalid="reject",
+        base_url="b",
+    )
+
+
+def with_images(repository: Repository, *urls: str) -> list[ImageTask]:
+    """A claimed request of one row with these URLs."""
+    repository.create_request(request(len(urls)))
+    images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
+    repository.insert_products(ID, [NewProduct(1, "1", "SKU", list(urls), images)])
+    repository.claim(ID)
+    return repository.pending_images(ID, 0, 100_000)
+
+
+def done(image: ImageTask) -> ImageRecord:
+    return ImageRecord(image, ImageStatus.COMPLETED, 1, output_url=f"u{image.id}", bytes_in=10, bytes_out=4)
+
+
+def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(repository: Repository) -> None:
+    repository.create_request(request(6))
+    places = enumerate(("a", "b", "c", "a", "b", "a"), start=1)
+    images = [NewImage(place, f"http://{host}/{place}", f"http://{host}/{place}", host) for place, host in places]
+    repository.insert_products(ID, [NewProduct(1, "1", "SKU", [image.input_url for image in images], images)])
+
+    def positions(after: int, limit: int, **hosts: Any) -> list[int]:
+        return [image.position for image in repository.pending_images(ID, after, limit, **hosts)]
+
+    first = repository.pending_images(ID, 0, 1)[0].id
+    assert positions(0, 100) == [1, 2, 3, 4, 5, 6]
+    assert positions(0, 100, host="a") == [1, 4, 6]
+    assert positions(first, 1, host="a") == [4]
+    assert positions(0, 100, without=["a"]) == [2, 3, 5]
+    assert positions(0, 2, without=["c", "a"]) == [2, 5]
+    assert positions(0, 100, without=["a", "b", "c"]) == positions(0, 100, host="d") == []
+
+
+def counts(repository: Repository) -> tuple[int, ...]:
+    found = repository.get_request(ID)
+    assert found is not None
+    return (found.pending, found.processing, found.succeeded, found.failed, found.bytes_in, found.bytes_out)
+
+
+def test_the_same_url_is_worked_once_and_fills_every_slot(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b", "a", "a")
+    assert [(task.url, task.slots) for task in tasks] == [("a", 3), ("b", 1)]
+
+    repository.record_images(ID, tasks, [])
+    assert counts(repository) == (0, 4, 0, 0, 0, 0)
+    repository.record_images(ID, tasks[1:], [done(tasks[0])])
+
+    assert counts(repository) == (0, 1, 3, 0, 30, 12)
+    product = repository.products(ID)[0]
+    by_place = {image.position: (image.status, image.output_url) for image in repository.results_of([product.id])}
+    assert by_place[1] == by_place[3] == by_place[4] == ("Completed", f"u{tasks[0].id}")
+    assert by_place[2] == ("Processing", None)
+
+
+def test_a_url_that_is_in_several_chunks_points_to_its_first_image(repository: Repository) -> None:
+    other = request(2)
+    other.id = ID[:-1] + "2"
+    for one in (other, request(7)):
+        repository.create_request(one)
+    for request_id, row, urls in ((other.id, 1, "az"), (ID, 1, "ab"), (ID, 2, ""), (ID, 3, "bcb"), (ID, 4, "ca")):
+        images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
+        repository.insert_products(request_id, [NewProduct(row, str(row), "n", list(urls), images)])
+
+    tasks = repository.pending_images(ID, 0, 10)
+
+    assert [(task.url, task.slots, task.row, task.position) for task in tasks] == [
+        ("a", 2, 1, 1),
+        ("b", 3, 1, 2),
+        ("c", 2, 3, 2),
+    ]
+    assert [(task.url, task.slots) for task in repository.pending_images(other.id, 0, 10)] == [("a", 1), ("z", 1)]
+    repository.record_images(ID, [], [done(task) for task in tasks])
+    assert counts(repository) == (0, 0, 7, 0, 70, 28)
+
+
+def test_counters_are_exact_under_many_threads(repository: Repository) -> None:
+    tasks = with_images(repository, *(f"u{number}" for number in range(640)))
+
+    def record(part: list[ImageTask]) -> None:
+        for task in part:
+            repository.record_images(ID, [], [done(task)])
+
+    threads = [threading.Thread(target=record, args=(tasks[start::16],)) for start in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = repository.get_request(ID)
+    assert found is not None
+    assert (found.succeeded, found.bytes_out, found.progress) == (640, 2560, 100.0)
+
+
+def test_what_was_in_hand_when_the_process_died_is_pending_again(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b", "c")
+    repository.record_images(ID, tasks[1:], [done(tasks[0])])
+
+    repository.claim(ID)
+
+    assert counts(repository) == (2, 0, 1, 0, 10, 4)
+    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b", "c"]
+
+
+def test_an_image_whose_file_is_gone_leaves_the_counters_and_comes_back(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b")
+    repository.record_images(ID, [], [done(task) for task in tasks])
+    product = repository.products(ID)[0]
+    gone = [image for image in repository.results_of([product.id]) if image.position == 2]
+
+    repository.put_back(ID, gone)
+
+    assert counts(repository) == (1, 0, 1, 0, 10, 4)
+    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b"]
+
+
+def test_images_with_a_file_are_looked_through_page_by_page(repository: Repository) -> None:
+    tasks = with_images(repository, "a", "b", "a", "c", "d")
+    assert [task.slots for task in tasks] == [2, 1, 1, 1]
+    failed = ImageRecord(image=tasks[1], status=ImageStatus.FAILED, attempts=1, error_code="x")
+    repository.record_images(ID, tasks[3:], [done(tasks[0]), failed, done(tasks[2])])
+
+    first = repository.completed_images(ID, after_id=0, limit=2)
+    rest = repository.completed_images(ID, after_id=first[-1].id, limit=2)
+
+    assert [image.position for image in first + rest] == [1, 3, 4], "the copy of a URL has the same file"
+    assert len({image.output_url for image in first}) == 1
+    repository.put_back(ID, first)
+    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["a"]
+    assert [image.position for image in repository.completed_images(ID, after_id=0, limit=9)] == [4]
+
+
+def test_rows_go_on_after_the_last_one_inserted(repository: Repository) -> None:
+    repository.create_request(request(0))
+    assert repository.last_row(ID) == 0
+    repository.insert_products(ID, [NewProduct(row, str(row), "n", [], []) for row in range(1, 4)])
+
+    assert repository.last_row(ID) == 3
+    with pytest.raises(Exception, match="UNIQUE"):
+        repository.insert_products(ID, [NewProduct(4, "4", "n", [], []), NewProduct(3, "3", "n", [], [])])
+    assert repository.last_row(ID) == 3, "a chunk is inserted whole or not at all"
+
+
+def finished_with_webhook(repository: Repository) -> WebhookDelivery:
+    """The delivery of a request that has come to its end."""
+    repository.create_request(request(0))
+    found = repository.claim(ID)
+    assert found is not None
+    found.status, found.message, found.completed_at = RequestStatus.COMPLETED, "Done.", now()
+    delivery = new_delivery(ID, "https://a.example/", "{}")
+    repository.finish(found, delivery)
+    return delivery
+
+
+def test_the_final_state_and_the_webhook_come_together(repository: Repository, database: Database) -> None:
+    outbox = Outbox(database)
+
+    delivery = finished_with_webhook(repository)
+
+    assert repository.unfinished_requests() == []
+    assert repository.claim(ID) is None
+    assert [due.id for due in outbox.due(10)] == [delivery.id]
+    attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
+    outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
+    assert outbox.due(10) == []
+    assert [(one.attempts, one.last_status_code) for one in outbox.deliveries(ID)] == [(1, 500)]
+
+
+def test_a_delivery_and_its_attempts_are_of_one_moment(repository: Repository, database: Database) -> None:
+    outbox = Outbox(database)
+    delivery = finished_with_webhook(repository)
+    assert [attempts for _, attempts in outbox.deliveries_with_attempts(ID)] == [[]]
+
+    def attempt_often() -> None:
+        for _ in range(200):
+            attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
+            outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
+
+    sender = threading.Thread(target=attempt_often)
+    sender.start()
+    seen = []
+    while not seen or sender.is_alive():
+        [(one, attempts)] = outbox.deliveries_with_attempts(ID)
+        seen.append((one.attempts, len(attempts)))
+    sender.join()
+
+    assert [counted for counted, _ in seen] == [listed for _, listed in seen]
