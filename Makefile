@@ -15,12 +15,9 @@ demo: .venv/run.done
 bench: .venv/run.done
 	$(BIN)/python bench/run.py $(BENCH)
 
-# What watches the clock or fills the machine has it for itself; the rest runs two at a time.
-ALONE := $(addprefix tests/test_,backlog.py browser.py clock.py compressor.py compressor_memory.py crashes.py http_client.py slow_clients.py)
-
 test: check node_modules/.done
-	$(BIN)/pytest -n 2 --dist worksteal $(addprefix --ignore=,$(ALONE))
-	$(BIN)/pytest $(ALONE)
+	$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
+	$(BIN)/pytest -m alone
 
 check: .venv/dev.done
 	$(BIN)/ruff format --check --quiet .

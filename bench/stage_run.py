@@ -27,12 +27,12 @@ from processes import children_seconds, product_environment
 
 # Where each stage is entered: its module and its name in there. A name of a class's method has a dot.
 CALLS = {
-    "download": [("downloader", "Downloader.download")],
-    "store": [("storage", "NewFile.keep")],
+    "download": [("download.downloader", "Downloader.download")],
+    "store": [("store.files", "NewFile.keep")],
 }
 # The same for context managers: only the way in and out counts. For the record, what happens inside counts, too.
-AROUND = {"store": [("storage", "Storage.original"), ("storage", "Storage.new_image")]}
-INSIDE = {"record": [("database", "Database.read"), ("database", "Database.write")]}
+AROUND = {"store": [("store.files", "Storage.original"), ("store.files", "Storage.new_image")]}
+INSIDE = {"record": [("store.database", "Database.read"), ("store.database", "Database.write")]}
 STAGES = ("download", "compress", "store", "record")
 SECONDS = 900
 

@@ -223,7 +223,7 @@ class SkulightServer:
     def image_processes(self) -> list[int]:
         """The processes of this server that decode and encode images, by pid."""
         assert self._process is not None
-        return [pid for pid in session(self._process.pid) if b"image_pool" in _proc(pid, "cmdline")]
+        return [pid for pid in session(self._process.pid) if b"imaging.pool" in _proc(pid, "cmdline")]
 
     def kill_master(self) -> None:
         """kill -9 gunicorn's master only; its worker is orphaned."""

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from catalogues import ALLOW, NewServer, catalogue, hosted
 from servers import ImageHost, Receiver, SkulightServer, wait_for
-from test_crashes import catalogue, hosted
 
-NewServer = Callable[..., SkulightServer]
 DAY = 86_400
 COMPILER = shutil.which("cc")
 
@@ -48,7 +47,7 @@ def test_work_and_webhooks_go_on_when_the_clock_is_set_while_they_run(
 ) -> None:
     urls = hosted(host, 60, delay=0.1)
     receiver.answers = [500, 500]
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", PER_HOST_CONNECTIONS="2", WEBHOOK_SCHEDULE="0,1,1,1")
+    running = server(**ALLOW, PER_HOST_CONNECTIONS="2", WEBHOOK_SCHEDULE="0,1,1,1")
     running.start()
     accepted = running.upload(catalogue(urls), webhook_url=receiver.url)
     clock(step)

@@ -11,35 +11,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from catalogues import ALLOW, NewServer, catalogue, hosted, images_done
 from hostile_pictures import HOSTILE
-from PIL import Image
 from servers import ImageHost, Page, Receiver, SkulightServer, is_running, wait_for
-
-NewServer = Callable[..., SkulightServer]
-ALLOW = {"ALLOWED_PRIVATE_ADDRESSES": "127.0.0.0/8"}
-
-
-def picture(side: int = 64, colour: str = "teal") -> bytes:
-    file = io.BytesIO()
-    Image.effect_noise((side, side), 60).convert("RGB").save(file, "JPEG", quality=95)
-    return file.getvalue()
-
-
-def catalogue(urls: list[str], per_row: int = 4) -> bytes:
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(["S. No.", "Product Name", "Input Image Urls"])
-    for start in range(0, len(urls), per_row):
-        writer.writerow([f"{start}", f"SKU{start}", ", ".join(urls[start : start + per_row])])
-    return file.getvalue().encode()
-
-
-def hosted(host: ImageHost, number: int, delay: float = 0.0) -> list[str]:
-    """So many different pictures on the host."""
-    one = picture()
-    for index in range(number):
-        host.pages[f"/{index}.jpg"] = Page(one, delay=delay)
-    return [host.url(f"/{index}.jpg") for index in range(number)]
 
 
 def half_written(running: SkulightServer, request_id: str) -> list[Path]:
@@ -67,10 +41,6 @@ def assert_whole(running: SkulightServer, request_id: str, urls: list[str], per_
     files = [running.images / request_id / Path(url).name for row in output[1:] for url in row[3].split(", ")]
     total = sum(file.stat().st_size for file in files)
     assert total == status["bytes"]["output"]
-
-
-def images_done(running: SkulightServer) -> int:
-    return int(running.ask("SELECT SUM(succeeded) FROM requests")[0][0])
 
 
 def products_loaded(running: SkulightServer) -> int:

@@ -6,17 +6,15 @@ import io
 import itertools
 import json
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+from catalogues import ALLOW, NewServer
 from PIL import Image
-from servers import ImageHost, Page, Receiver, SkulightServer, wait_for
+from servers import ImageHost, Page, Receiver, wait_for
 from standardwebhooks import Webhook
-
-NewServer = Callable[..., SkulightServer]
 
 
 def photograph(width: int, height: int, seed: int) -> bytes:
@@ -56,7 +54,7 @@ def test_a_catalogue_goes_in_and_comes_back_with_compressed_hosted_images(
         host.pages[f"/{number}.jpg"] = Page(picture)
     urls = [host.url(f"/{number}.jpg") for number in range(6)]
     rows = [urls[0:2], urls[2:3], urls[3:6]]
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    running = server(**ALLOW)
     running.start()
 
     accepted = running.upload(catalogue(rows), webhook_url=receiver.url)
@@ -119,7 +117,7 @@ def test_the_sample_works_as_it_is_without_the_internet(server: NewServer) -> No
 @pytest.mark.parametrize("path", ["/upload", "/upload/", "/upload_csv", "/api/v1/requests"])
 def test_every_spelling_of_the_paths_works(server: NewServer, host: ImageHost, path: str) -> None:
     host.pages["/a.jpg"] = Page(photograph(60, 40, 1))
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    running = server(**ALLOW)
     running.start()
 
     accepted = running.upload(catalogue([[host.url("/a.jpg")]]), path)
@@ -172,7 +170,7 @@ def test_kill_9_in_the_middle_loses_nothing_and_does_nothing_twice(
     for number in range(200):
         host.pages[f"/{number}.jpg"] = Page(photographs[number % 6], delay=0.05)
     rows = [[host.url(f"/{number}.jpg") for number in range(start, start + 4)] for start in range(0, 200, 4)]
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", PER_HOST_CONNECTIONS="4")
+    running = server(**ALLOW, PER_HOST_CONNECTIONS="4")
     running.start()
     request_id = running.upload(catalogue(rows), webhook_url=receiver.url)["request_id"]
     half = wait_for(lambda: (done := running.status(request_id)["counts"]["succeeded"]) >= 40 and done)
@@ -204,7 +202,7 @@ def test_two_requests_at_once_with_the_same_file_names_do_not_meet(
     for shop, picture in (("a", photographs[0]), ("b", photographs[1])):
         for number in range(8):
             host.pages[f"/{shop}/{number}.jpg"] = Page(picture, delay=0.05)
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    running = server(**ALLOW)
     running.start()
 
     ids = [
@@ -225,7 +223,7 @@ def test_a_catalogue_of_hosts_that_hang_does_not_hold_up_another_catalogue(
 ) -> None:
     for number in range(40):
         host.pages[f"/{number}.jpg"] = Page(photographs[number % 6])
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", DOWNLOAD_TIMEOUT="600")
+    running = server(**ALLOW, DOWNLOAD_TIMEOUT="600")
     running.start()
     with contextlib.ExitStack() as stack:
         # A port is a host of its own here. The system accepts the connections, and nobody answers.
@@ -246,7 +244,7 @@ def test_a_webhook_that_fails_is_sent_again_with_the_same_id(
 ) -> None:
     host.pages["/a.jpg"] = Page(photograph(60, 40, 1))
     receiver.answers = [500, 503]
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", WEBHOOK_SCHEDULE="0,0.1,0.1")
+    running = server(**ALLOW, WEBHOOK_SCHEDULE="0,0.1,0.1")
     running.start()
 
     request_id = running.upload(catalogue([[host.url("/a.jpg")]]), webhook_url=receiver.url)["request_id"]
@@ -263,7 +261,7 @@ def test_the_id_of_the_upload_call_is_on_everything_it_started_even_after_a_cras
     server: NewServer, host: ImageHost, receiver: Receiver
 ) -> None:
     host.pages["/a.jpg"] = Page(photograph(60, 40, 1), delay=1.0)
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", LOG_FORMAT="json")
+    running = server(**ALLOW, LOG_FORMAT="json")
     running.start()
     answer = requests.post(
         f"{running.url}/upload",
@@ -291,9 +289,9 @@ def test_a_second_server_on_the_same_folders_only_serves(
 ) -> None:
     for number in range(30):
         host.pages[f"/{number}.jpg"] = Page(photographs[number % 6])
-    first = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    first = server(**ALLOW)
     first.start()
-    second = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    second = server(**ALLOW)
     second.start()
 
     accepted = second.upload(catalogue([[host.url(f"/{number}.jpg")] for number in range(30)]))

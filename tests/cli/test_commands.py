@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from catalogues import ALLOW, NewServer
 from click.testing import Result
 from flask import Flask
-from servers import ROOT, ImageHost, Page, Receiver, SkulightServer, wait_for
+from servers import ROOT, ImageHost, Page, Receiver, wait_for
 
 from app import create_app
 
-NewServer = Callable[..., SkulightServer]
 HEAD = "S. No.,Product Name,Input Image Urls\n"
 PICTURE = (ROOT / "static" / "samples" / "mug-front.jpg").read_bytes()
 BAD = f"{HEAD}1.,a,https://a.example/1.jpg\n2.,,ftp://a.example/1.jpg\n"
@@ -158,7 +158,7 @@ def test_beside_a_server_the_server_works_and_the_command_watches(
     server: NewServer, host: ImageHost, tmp_path: Path
 ) -> None:
     host.pages = {"/a.jpg": Page(PICTURE)}
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8")
+    running = server(**ALLOW)
     running.start()
     terminal = Terminal(tmp_path, PUBLIC_BASE_URL=running.url)
 

@@ -555,7 +555,7 @@ def test_warnings_of_the_library_stay_harmless_even_where_warnings_are_errors() 
 
 def test_importing_the_module_loads_no_codec() -> None:
     code = (
-        "import sys, image_processor.compressor;"
+        "import sys, image_processor.imaging.compressor;"
         "sys.exit(any(name.endswith('ImagePlugin') or name == 'oxipng' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=SAMPLES.parent.parent).returncode == 0
@@ -563,7 +563,7 @@ def test_importing_the_module_loads_no_codec() -> None:
 
 def test_warming_up_leaves_nothing_to_load() -> None:
     code = (
-        "import sys, tempfile; from image_processor.compressor import *;"
+        "import sys, tempfile; from image_processor.imaging.compressor import *;"
         "c = Compressor(); load_codecs(); before = set(sys.modules);"
         "c.compress(sys.stdin.buffer.read(), tempfile.TemporaryFile(), CompressOptions());"
         "late = {name for name in set(sys.modules) - before if name.startswith('PIL')};"

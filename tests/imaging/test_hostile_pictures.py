@@ -89,7 +89,7 @@ def test_no_file_takes_a_minute_or_more_memory_than_a_worker_has(name: str) -> N
 
 def test_280_bytes_of_html_comments_are_recognised_in_linear_time() -> None:
     assert len(html_comments()) == 280
-    code = "import sys; from image_processor.signatures import recognise; recognise(sys.stdin.buffer.read())"
+    code = "import sys; from image_processor.imaging.formats import recognise; recognise(sys.stdin.buffer.read())"
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], input=html_comments(), capture_output=True, cwd=root, timeout=SECONDS

@@ -1,6 +1,5 @@
 """Functions run in processes of their own: bounded in time and memory, replaced when they die, never left behind."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pool_calls import raising, reported
 from servers import is_running, session, wait_for
 
 from image_processor.errors import Crashed, ImageCancelled, NotAnImage, TooManyPixels, TooSlow
@@ -27,8 +27,8 @@ def never() -> bool:
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the processes find the functions of this module."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    """Let the processes find `pool_calls`."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
 
 
 @pytest.fixture
@@ -46,17 +46,6 @@ def hasty_pool() -> Iterator[ImagePool]:
     pool = ImagePool(1, seconds=1, memory_bytes=MEMORY, alone=ImagePool(1, seconds=1, memory_bytes=MEMORY))
     yield pool
     pool.stop()
-
-
-def raising(error: Exception) -> None:
-    raise error
-
-
-def reported(pid_file: str, then: str) -> int:
-    """Write down which process this is, then do something."""
-    with open(pid_file, "a") as file:
-        file.write(f"{os.getpid()}\n")
-    return int(eval(then, {"os": os, "time": time, "ctypes": ctypes}) or 0)
 
 
 def pids(file: Path) -> list[int]:
@@ -225,7 +214,7 @@ PARENT = """
 import os, sys
 from image_processor.imaging.pool import ImagePool
 sys.path.insert(0, "tests")
-from test_image_pool import reported
+from pool_calls import reported
 pool = ImagePool(1, seconds=600, memory_bytes=1_000_000_000)
 pool.run("job", lambda: False, reported, sys.argv[1], sys.argv[2])
 """

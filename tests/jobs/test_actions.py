@@ -5,7 +5,6 @@ import io
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from catalogues import ALLOW, NewServer, catalogue, hosted, images_done
 from flask import Flask
 from servers import ImageHost, Page, Receiver, SkulightServer, image_host, wait_for
 from sqlalchemy import Connection, event
 from standardwebhooks import Webhook, WebhookVerificationError
-from test_crashes import catalogue, hosted, images_done
 
 from app import create_app
 from image_processor.jobs.webhook import new_secret
@@ -26,8 +25,6 @@ from image_processor.store.models import ProcessingRequest, RequestStatus, db
 from image_processor.store.repository import Repository
 from image_processor.store.webhooks import Outbox, new_delivery
 
-NewServer = Callable[..., SkulightServer]
-ALLOW = {"ALLOWED_PRIVATE_ADDRESSES": "127.0.0.0/8"}
 CSV = catalogue(["https://a.example/1.jpg"])
 
 

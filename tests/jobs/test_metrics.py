@@ -1,18 +1,17 @@
 """What a monitoring system reads at /metrics."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
+from catalogues import ALLOW, NewServer
 from prometheus_client.parser import text_string_to_metric_families
-from servers import ROOT, ImageHost, Page, Receiver, SkulightServer, wait_for
+from servers import ROOT, ImageHost, Page, Receiver, wait_for
 
 from app import create_app
 from image_processor.errors import StoreUnavailable
 from image_processor.jobs.metrics import Metrics
 
-NewServer = Callable[..., SkulightServer]
 HEAD = "S. No.,Product Name,Input Image Urls\n"
 
 
@@ -29,7 +28,7 @@ def test_a_worked_catalogue_shows_in_every_number(server: NewServer, host: Image
     photograph = (ROOT / "static" / "samples" / "mug-front.jpg").read_bytes()
     host.pages["/mug.jpg"] = Page(photograph)
     receiver.answers = [500]
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", WEBHOOK_SCHEDULE="0,0.1")
+    running = server(**ALLOW, WEBHOOK_SCHEDULE="0,0.1")
     running.start()
     rows = f'1.,a,"{host.url("/mug.jpg")}, {host.url("/gone.jpg")}"\n2.,b,{host.url("/mug.jpg")}\n'
 

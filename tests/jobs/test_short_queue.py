@@ -4,19 +4,18 @@ import fcntl
 import resource
 import socket
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
-from servers import ImageHost, Page, SkulightServer, wait_for
+from catalogues import ALLOW, NewServer
+from servers import ImageHost, Page, wait_for
 
 from image_processor.errors import Unavailable
 from image_processor.jobs.short_queue import ShortQueue, caller_is_gone
 
 SAMPLE = (Path(__file__).parents[2] / "static" / "samples" / "lamp.jpg").read_bytes()
-NewServer = Callable[..., SkulightServer]
 
 
 def never() -> bool:
@@ -97,7 +96,7 @@ def test_originals_that_hang_are_refused_with_503_and_clients_that_are_gone_free
     server: NewServer, host: ImageHost
 ) -> None:
     host.pages["/a.jpg"] = Page(SAMPLE)
-    running = server(ALLOWED_PRIVATE_ADDRESSES="127.0.0.0/8", DOWNLOAD_TIMEOUT="600")
+    running = server(**ALLOW, DOWNLOAD_TIMEOUT="600")
     running.start()
     csv = f"S. No.,Product Name,Input Image Urls\n1,SKU,{host.url('/a.jpg')}\n".encode()
     request_id = running.upload(csv)["request_id"]

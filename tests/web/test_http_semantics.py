@@ -196,7 +196,7 @@ def test_the_log_lines_of_a_call_carry_its_id(client: FlaskClient) -> None:
             lines.append((OneLine().format(record), JSONLine().format(record)))
 
     handler = Kept()
-    logger = logging.getLogger("image_processor.worker")
+    logger = logging.getLogger("image_processor.jobs.worker")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
@@ -210,7 +210,7 @@ def test_the_log_lines_of_a_call_carry_its_id(client: FlaskClient) -> None:
     parsed = json.loads(as_json)
     assert (parsed["x_request_id"], parsed["request_id"]) == ("order 7", accepted["request_id"])
     assert parsed["time"].endswith("+00:00")
-    assert other.endswith("image_processor.worker of no call")
+    assert other.endswith("image_processor.jobs.worker of no call")
     assert "x_request_id" not in json.loads(other_json)
 
 

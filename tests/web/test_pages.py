@@ -178,7 +178,7 @@ def test_empty_lists_say_so(client: FlaskClient) -> None:
 
 
 def test_the_history_pages_forwards_and_back(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("image_processor.pages.PAGE", 2)  # a number, so that five uploads are enough
+    monkeypatch.setattr("image_processor.web.pages.PAGE", 2)  # a number, so that five uploads are enough
     for number in range(5):
         upload(client, HEADER + f"{number},Mug,http://shop.example/{number}.jpg\n")
 

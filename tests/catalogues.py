@@ -1,0 +1,41 @@
+"""Catalogues of hosted pictures, for tests of the whole server."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from PIL import Image
+from servers import ImageHost, Page, SkulightServer
+
+NewServer = Callable[..., SkulightServer]
+ALLOW = {"ALLOWED_PRIVATE_ADDRESSES": "127.0.0.0/8"}
+
+
+def noise(side: int = 64) -> bytes:
+    """A JPEG of noise."""
+    file = io.BytesIO()
+    Image.effect_noise((side, side), 60).convert("RGB").save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def catalogue(urls: list[str], per_row: int = 4) -> bytes:
+    """The CSV of so many URLs."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["S. No.", "Product Name", "Input Image Urls"])
+    for start in range(0, len(urls), per_row):
+        writer.writerow([f"{start}", f"SKU{start}", ", ".join(urls[start : start + per_row])])
+    return file.getvalue().encode()
+
+
+def hosted(host: ImageHost, number: int, delay: float = 0.0) -> list[str]:
+    """The URLs of so many pictures on the host, which has them from now on."""
+    one = noise()
+    for index in range(number):
+        host.pages[f"/{index}.jpg"] = Page(one, delay=delay)
+    return [host.url(f"/{index}.jpg") for index in range(number)]
+
+
+def images_done(running: SkulightServer) -> int:
+    """How many images of all requests are compressed."""
+    return int(running.ask("SELECT SUM(succeeded) FROM requests")[0][0])
