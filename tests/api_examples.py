@@ -89,7 +89,7 @@ def worked_request(folder: Path) -> Iterator[Worked]:
         command = [sys.executable, "-m", "flask", "--app", "app", "process", str(catalogue), "-o", os.devnull]
         done = subprocess.run(
             [*command, "--webhook-url", receiver.url],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         application = create_app(**settings, api_key=KEY)

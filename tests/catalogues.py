@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 from collections.abc import Callable
 
 from PIL import Image
@@ -28,11 +29,13 @@ def catalogue(urls: list[str], per_row: int = 4) -> bytes:
     return file.getvalue().encode()
 
 
-def hosted(host: ImageHost, number: int, delay: float = 0.0) -> list[str]:
-    """The URLs of so many pictures on the host, which has them from now on."""
+def hosted(
+    host: ImageHost, number: int, delay: float = 0.0, *, free: int = 0, after: threading.Event | None = None
+) -> list[str]:
+    """The URLs of so many pictures on the host, all but the first `free` only `after` an event."""
     one = noise()
     for index in range(number):
-        host.pages[f"/{index}.jpg"] = Page(one, delay=delay)
+        host.pages[f"/{index}.jpg"] = Page(one, delay=delay, after=after if index >= free else None)
     return [host.url(f"/{index}.jpg") for index in range(number)]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Callable[..., SkulightServer]]:
-    """Makes servers (not started) in a folder of this test; whatever still runs is stopped at the end."""
-    made: list[SkulightServer] = []
+    """Makes servers (not started) in a folder of this test; each is stopped at the end, whatever happened."""
+    with ExitStack() as stack:
 
-    def make(**settings: str) -> SkulightServer:
-        made.append(SkulightServer(tmp_path, **settings))
-        return made[-1]
+        def make(**settings: str) -> SkulightServer:
+            made = SkulightServer(tmp_path, **settings)
+            stack.callback(made.stop)
+            return made
 
-    yield make
-    for one in made:
-        one.stop()
+        yield make

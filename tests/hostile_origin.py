@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 LOOPBACK = "127.0.0.1"
 # No behaviour outlives this, whatever the client does.
-LIFETIME = 20.0
+LIFETIME = 600.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class HostileOrigin:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(LIFETIME)
+            thread.join(120)
 
     @property
     def address(self) -> str:
@@ -152,12 +152,12 @@ class HostileOrigin:
     def paths(self) -> list[str]:
         return [hit.path for hit in self.hits]
 
-    def wait_for_abort(self, seconds: float = 5.0) -> bool:
+    def wait_for_abort(self, seconds: float = 120.0) -> bool:
         """Whether a client hung up on a behaviour that was still sending, within `seconds`."""
         with self._abort_seen:
             return self._abort_seen.wait_for(lambda: self.aborts > 0, seconds)
 
-    def wait_for_hits(self, count: int, seconds: float = 5.0) -> bool:
+    def wait_for_hits(self, count: int, seconds: float = 120.0) -> bool:
         with self._abort_seen:
             return self._abort_seen.wait_for(lambda: len(self.hits) >= count, seconds)
 

@@ -30,8 +30,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(ask: Callable[[], T | None], seconds: float = 30.0, every: float = 0.02) -> T:
-    """Ask until the answer is true; fail after `seconds`."""
+def wait_for(ask: Callable[[], T | None], seconds: float = 300.0, every: float = 0.02) -> T:
+    """Ask until the answer is true; fail after `seconds`, which are minutes: no test measures the machine."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := ask():
@@ -60,12 +60,13 @@ def _proc(pid: int, name: str) -> bytes:
 
 @dataclass
 class Page:
-    """What the image host answers for one path."""
+    """What the image host answers for one path, after a `delay` in seconds and once the event `after` is set."""
 
     body: bytes
     content_type: str = "image/jpeg"
     status: int = 200
     delay: float = 0.0
+    after: threading.Event | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +101,7 @@ def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(120)
 
 
 @contextmanager
@@ -114,8 +115,9 @@ def image_host() -> Iterator[ImageHost]:
         def do_GET(self) -> None:
             host.hits[self.path] += 1
             page = host.pages.get(self.path, Page(b"gone", "text/plain", 404))
-            if page.delay:
-                time.sleep(page.delay)
+            time.sleep(page.delay)
+            if page.after:
+                page.after.wait()
             self.send_response(page.status)
             for name, value in page.headers.items():
                 self.send_header(name, value)
@@ -201,7 +203,7 @@ class SkulightServer:
         assert self._process is not None
         assert self._process.poll() is None, f"the server ended at its start:\n{self.log()}"
         try:
-            return requests.get(f"{self.url}/healthz", timeout=5).ok
+            return requests.get(f"{self.url}/healthz", timeout=120).ok
         except requests.ConnectionError:
             return False
 
@@ -229,39 +231,37 @@ class SkulightServer:
         """kill -9 gunicorn's master only; its worker is orphaned."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
-        self._process = None
+        self._process.wait(120)
 
     def kill(self) -> None:
         """kill -9: the master and its worker, which are one process group of our own making."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(120)
         self._process = None
 
     def stop(self) -> int:
-        """SIGTERM, as an operator stops it; give the exit code."""
+        """SIGTERM, as an operator stops it; give the exit code. Nothing of the server runs afterwards."""
         if self._process is None:
             return 0
         self._process.terminate()
         try:
-            return self._process.wait(20)
+            return self._process.wait(120)
         finally:
-            if self._process.poll() is None:
-                self.kill()
-            self._process = None
+            self.kill()
 
     def upload(self, csv: bytes, path: str = "/upload", filename: str = "catalogue.csv", **options: str) -> Any:
         """Upload a catalogue; give the status body of the 202."""
-        answer = requests.post(self.url + path, files={"file": (filename, csv, "text/csv")}, data=options, timeout=30)
+        answer = requests.post(self.url + path, files={"file": (filename, csv, "text/csv")}, data=options, timeout=120)
         assert answer.status_code == 202, answer.text
         return answer.json()
 
     def status(self, request_id: str) -> Any:
         """The status body of a request."""
-        return requests.get(f"{self.url}/status/{request_id}", timeout=30).json()
+        return requests.get(f"{self.url}/status/{request_id}", timeout=120).json()
 
-    def wait_until_done(self, request_id: str, seconds: float = 60.0) -> Any:
+    def wait_until_done(self, request_id: str, seconds: float = 600.0) -> Any:
         """Poll a request until it is done; give its status body."""
 
         percents = [0.0]

@@ -67,7 +67,7 @@ def started(folder: Path, **environment: str) -> "subprocess.CompletedProcess[st
         env={**os.environ, "IMAGE_PROCESSOR_INSTANCE_PATH": str(folder), "PORT": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

@@ -15,6 +15,10 @@ from catalogues import ALLOW, NewServer, catalogue, hosted, images_done
 from hostile_pictures import HOSTILE
 from servers import ImageHost, Page, Receiver, SkulightServer, is_running, wait_for
 
+pytestmark = pytest.mark.alone
+
+IN_WORK = "SELECT 1 FROM requests WHERE processing OR succeeded"
+
 
 def half_written(running: SkulightServer, request_id: str) -> list[Path]:
     """What is left of the request's files that were being written."""
@@ -23,15 +27,14 @@ def half_written(running: SkulightServer, request_id: str) -> list[Path]:
 
 def assert_whole(running: SkulightServer, request_id: str, urls: list[str], per_row: int = 4) -> None:
     """Every image final once, exact counts, no half-written file, output.csv whole."""
-    status = running.wait_until_done(request_id, 90)
+    status = running.wait_until_done(request_id)
     assert status["outcome"] == "succeeded", status["message"]
     assert status["counts"]["succeeded"] == status["counts"]["total"] == len(urls)
     rows = running.ask(f"SELECT status, COUNT(*) FROM images WHERE request_id = '{request_id}' GROUP BY status")
     assert rows == [("Completed", len(urls))]
     assert half_written(running, request_id) == []
-    output = list(
-        csv.reader(io.StringIO(requests.get(f"{running.url}/api/v1/requests/{request_id}/output.csv", timeout=10).text))
-    )
+    answer = requests.get(f"{running.url}/api/v1/requests/{request_id}/output.csv", timeout=120)
+    output = list(csv.reader(io.StringIO(answer.text)))
     assert [row[2] for row in output[1:]] == [
         ", ".join(urls[start : start + per_row]) for start in range(0, len(urls), per_row)
     ]
@@ -52,7 +55,7 @@ def products_loaded(running: SkulightServer) -> int:
     [
         ("right after the 202", lambda running: True),
         ("while the CSV is being read into the database", lambda running: products_loaded(running) >= 1000),
-        ("while images are downloaded", lambda running: running.ask("SELECT 1 FROM requests WHERE processing > 0")),
+        ("while images are downloaded", lambda running: running.ask(IN_WORK)),
         ("when some are recorded", lambda running: images_done(running) >= 50),
         ("when all are recorded and output.csv is not", lambda running: images_done(running) >= 3_000),
         ("when the request is done", lambda running: running.ask("SELECT 1 FROM requests WHERE status = 'Completed'")),
@@ -88,11 +91,11 @@ def test_killed_before_the_202_nothing_is_promised_and_nothing_is_left(server: N
             yield catalogue(urls)
             running.kill()
 
-        requests.post(running.url + "/upload", data=body(), headers={"Content-Type": "text/csv"}, timeout=10)
+        requests.post(running.url + "/upload", data=body(), headers={"Content-Type": "text/csv"}, timeout=120)
 
     running.start()
 
-    wait_for(lambda: requests.get(running.url + "/readyz", timeout=5).status_code == 200)
+    wait_for(lambda: requests.get(running.url + "/readyz", timeout=120).status_code == 200)
     assert running.ask("SELECT COUNT(*) FROM requests") == [(0,)]
     wait_for(lambda: not list((running.instance / "uploads").glob("*.tmp")))
 
@@ -162,7 +165,7 @@ def test_an_image_that_kills_the_process_is_found_and_the_rest_completes(
     running.start()
 
     request_id = running.upload(catalogue(urls))["request_id"]
-    status = wait_for(lambda: patient(running, request_id), 60)
+    status = wait_for(lambda: patient(running, request_id))
 
     assert status["counts"]["succeeded"] == 39
     failed = [image for product in status["products"] for image in product["images"] if image["error"]]
@@ -176,11 +179,11 @@ def test_image_processes_killed_twenty_times_cost_nothing(server: NewServer, hos
     request_id = running.upload(catalogue(urls))["request_id"]
 
     for number in range(1, 21):
-        wait_for(lambda number=number: images_done(running) >= number * 60 or running.status(request_id)["done"], 300)  # type: ignore[misc]
+        wait_for(lambda number=number: images_done(running) >= number * 60 or running.status(request_id)["done"])  # type: ignore[misc]
         os.kill(random.Random(number).choice(wait_for(running.image_processes, 60)), signal.SIGKILL)
 
     assert_whole(running, request_id, urls)
-    assert running.log().count("processed once more, alone") <= 20
+    assert running.log().count("processed once more, alone: crashed") <= 20
     assert set(host.hits.values()) == {1}
 
 
@@ -189,13 +192,13 @@ def test_a_killed_server_leaves_no_image_process(server: NewServer, host: ImageH
     running = server(**ALLOW)
     running.start()
     running.upload(catalogue(urls))
-    wait_for(lambda: images_done(running) >= 20, 300)
+    wait_for(lambda: images_done(running) >= 20)
     processes = running.image_processes()
     (worker,) = {int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in processes}
 
     os.kill(worker, signal.SIGKILL)
 
-    wait_for(lambda: not any(is_running(pid) for pid in processes), 120)
+    wait_for(lambda: not any(is_running(pid) for pid in processes))
 
 
 def test_an_ordinary_catalogue_is_done_beside_hostile_images_and_those_can_be_cancelled_and_deleted(
@@ -212,7 +215,7 @@ def test_an_ordinary_catalogue_is_done_beside_hostile_images_and_those_can_be_ca
 
     assert_whole(running, ordinary, urls)
     requests.post(f"{running.url}/api/v1/requests/{hostile}/cancel", timeout=120)
-    wait_for(lambda: running.status(hostile)["done"], 120)
+    wait_for(lambda: running.status(hostile)["done"])
     assert requests.delete(f"{running.url}/api/v1/requests/{hostile}", timeout=120).status_code == 204
     assert not (running.images / hostile).exists()
 
@@ -224,7 +227,7 @@ def test_hostile_images_fail_with_a_sentence_and_the_server_lives(server: NewSer
     running.start()
 
     request_id = running.upload(catalogue([host.url(f"/{name}") for name in HOSTILE]))["request_id"]
-    status = running.wait_until_done(request_id, 600)
+    status = running.wait_until_done(request_id)
 
     assert status["counts"]["succeeded"] + status["counts"]["failed"] == len(HOSTILE)
     errors = [image["error"] for product in status["products"] for image in product["images"] if image["error"]]
@@ -255,7 +258,7 @@ def test_a_stop_with_ten_thousand_images_waiting_is_quick_clean_and_goes_on(serv
     begun = time.monotonic()
     code = running.stop()
 
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60, "the images that wait would take ten minutes"
     assert code == 0
     before = images_done(running)
     assert list(running.images.rglob("*.tmp")) == []

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
-from servers import ROOT, SkulightServer, wait_for
+from catalogues import NewServer
+from servers import ROOT, wait_for
 
 from image_processor.config import PREFIX, Settings
 
@@ -86,11 +87,11 @@ def test_the_context_of_the_image_has_what_is_copied_and_no_secret() -> None:
         assert not any(fnmatch.fnmatch(secret, pattern) for pattern in allowed)
 
 
-def test_the_health_check_of_the_image_tells_a_server_that_answers(tmp_path: Path) -> None:
+def test_the_health_check_of_the_image_tells_a_server_that_answers(server: NewServer) -> None:
     command = re.search(r'CMD \["python", "-c", "(.*)"\]', DOCKERFILE)
     assert command is not None
     code = command[1].replace('\\"', '"')
-    running = SkulightServer(tmp_path, API_KEY="a-key-of-the-tests")
+    running = server(API_KEY="a-key-of-the-tests")
     running.start()
     environment = os.environ | {"PORT": str(running.port)}
 
@@ -123,8 +124,8 @@ def test_the_systemd_unit_is_valid(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
-def test_a_server_that_was_frozen_longer_than_gunicorn_waits_by_default_is_not_killed(tmp_path: Path) -> None:
-    running = SkulightServer(tmp_path)
+def test_a_server_that_was_frozen_longer_than_gunicorn_waits_by_default_is_not_killed(server: NewServer) -> None:
+    running = server()
     running.start()
     worker = running.worker()
     try:
@@ -133,12 +134,11 @@ def test_a_server_that_was_frozen_longer_than_gunicorn_waits_by_default_is_not_k
         while time.monotonic() < thaw:
             assert "TIMEOUT" not in running.log()
             time.sleep(0.1)
+    finally:
         os.kill(worker, signal.SIGCONT)
 
-        assert requests.get(f"{running.url}/healthz", timeout=60).ok
-        assert running.worker() == worker
-    finally:
-        running.kill()
+    assert requests.get(f"{running.url}/healthz", timeout=120).ok
+    assert running.worker() == worker
 
 
 PYTHON_WARNS = """
@@ -161,8 +161,8 @@ def test_a_warning_of_a_library_is_a_line_of_the_json_log(tmp_path: Path) -> Non
     assert [line["level"] for line in lines if "a library" in line["message"]] == ["WARNING"]
 
 
-def test_the_log_of_the_server_is_json_throughout_when_it_is_set(tmp_path: Path) -> None:
-    running = SkulightServer(tmp_path, LOG_FORMAT="json")
+def test_the_log_of_the_server_is_json_throughout_when_it_is_set(server: NewServer) -> None:
+    running = server(LOG_FORMAT="json")
     running.start()
     wait_for(lambda: "works the requests" in running.log())
     running.stop()

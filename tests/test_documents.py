@@ -381,7 +381,7 @@ def keys(answer: Any) -> Any:
 def done_in(folder: Path, command: list[str], **environment: str) -> str:
     """Run a command in a folder; give what it printed."""
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -443,7 +443,7 @@ def test_the_command_line_example_of_the_readme_works(tmp_path: Path) -> None:
     )
 
     done = subprocess.run(
-        words.split(), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        words.split(), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {f"{PREFIX}{name}_PATH": str(tmp_path / name) for name in ("INSTANCE", "PROCESSED_IMAGES")},
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import socket
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,13 @@ def test_a_catalogue_goes_in_and_comes_back_with_compressed_hosted_images(
     outputs = [product["output_image_urls"] for product in status["products"]]
     assert [len(row) for row in outputs] == [2, 1, 3]
     for picture, url in zip(photographs, itertools.chain(*outputs), strict=True):
-        answer = requests.get(url, timeout=10)
+        answer = requests.get(url, timeout=120)
         assert answer.headers["Content-Type"] == "image/jpeg"
         assert len(answer.content) < len(picture)
         assert Image.open(io.BytesIO(answer.content)).size == (640, 480)
         assert (running.images / url.split("/processed_images/")[1]).read_bytes() == answer.content
 
-    output = requests.get(status["links"]["output_csv"], timeout=10)
+    output = requests.get(status["links"]["output_csv"], timeout=120)
     assert output.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert cells(output.text) == [
         ["S. No.", "Product Name", "Input Image Urls", "Output Image Urls"],
@@ -102,7 +103,7 @@ def test_a_catalogue_goes_in_and_comes_back_with_compressed_hosted_images(
 def test_the_sample_works_as_it_is_without_the_internet(server: NewServer) -> None:
     running = server()
     running.start()
-    sample = requests.get(f"{running.url}/sample.csv", timeout=10).content
+    sample = requests.get(f"{running.url}/sample.csv", timeout=120).content
 
     accepted = running.upload(sample, webhook_url=f"{running.url}/webhooks/inbox")
     status = running.wait_until_done(accepted["request_id"])
@@ -110,7 +111,7 @@ def test_the_sample_works_as_it_is_without_the_internet(server: NewServer) -> No
     assert status["outcome"] == "succeeded", status
     assert status["counts"]["total"] >= 6
     assert all(not image["kept_original"] for product in status["products"] for image in product["images"])
-    inbox = wait_for(lambda: requests.get(f"{running.url}/webhooks/inbox", timeout=10).json()["callbacks"])
+    inbox = wait_for(lambda: requests.get(f"{running.url}/webhooks/inbox", timeout=120).json()["callbacks"])
     assert inbox[0]["body"]["request_id"] == accepted["request_id"]
 
 
@@ -124,7 +125,7 @@ def test_every_spelling_of_the_paths_works(server: NewServer, host: ImageHost, p
     running.wait_until_done(accepted["request_id"])
 
     bodies = [
-        requests.get(f"{running.url}{prefix}/{accepted['request_id']}", timeout=10).json()
+        requests.get(f"{running.url}{prefix}/{accepted['request_id']}", timeout=120).json()
         for prefix in ("/status", "/request_status", "/api/v1/requests")
     ]
     assert bodies[0] == bodies[1] == bodies[2]
@@ -155,11 +156,11 @@ def test_what_fails_keeps_its_slot_and_says_why_and_the_rest_completes(
     assert [product["status"] for product in status["products"]] == ["Partial", "Partial"]
     assert host.hits["/good.jpg"] == 1, "the same URL is downloaded once"
     good = images[0]["output_url"]
-    output = requests.get(status["links"]["output_csv"], timeout=10).text
+    output = requests.get(status["links"]["output_csv"], timeout=120).text
     assert [row[3] for row in cells(output)[1:]] == [f"{good}, , ", f"{good}, , , "]
-    assert len(cells(requests.get(status["links"]["errors_csv"], timeout=10).text)) == 3
+    assert len(cells(requests.get(status["links"]["errors_csv"], timeout=120).text)) == 3
     (running.instance / "uploads" / f"{status['request_id']}.csv").unlink()
-    gone = requests.get(status["links"]["errors_csv"], timeout=10)
+    gone = requests.get(status["links"]["errors_csv"], timeout=120)
     assert (gone.status_code, gone.json()["type"]) == (404, "/problems/not-found")
     assert "not kept any more" in gone.json()["detail"]
 
@@ -167,15 +168,16 @@ def test_what_fails_keeps_its_slot_and_says_why_and_the_rest_completes(
 def test_kill_9_in_the_middle_loses_nothing_and_does_nothing_twice(
     server: NewServer, host: ImageHost, receiver: Receiver, photographs: list[bytes]
 ) -> None:
+    killed = threading.Event()
     for number in range(200):
-        host.pages[f"/{number}.jpg"] = Page(photographs[number % 6], delay=0.05)
+        host.pages[f"/{number}.jpg"] = Page(photographs[number % 6], after=killed if number >= 60 else None)
     rows = [[host.url(f"/{number}.jpg") for number in range(start, start + 4)] for start in range(0, 200, 4)]
     running = server(**ALLOW, PER_HOST_CONNECTIONS="4")
     running.start()
     request_id = running.upload(catalogue(rows), webhook_url=receiver.url)["request_id"]
-    half = wait_for(lambda: (done := running.status(request_id)["counts"]["succeeded"]) >= 40 and done)
+    wait_for(lambda: running.status(request_id)["counts"]["succeeded"] >= 40)
     running.kill()
-    assert half < 200
+    killed.set()
 
     running.start()
     status = running.wait_until_done(request_id)
@@ -184,7 +186,7 @@ def test_kill_9_in_the_middle_loses_nothing_and_does_nothing_twice(
         "total": 200, "pending": 0, "processing": 0, "succeeded": 200, "failed": 0, "cancelled": 0,
     }  # fmt: skip
     assert sum(host.hits.values()) < 200 + 100, "what was recorded is not fetched again"
-    output = cells(requests.get(status["links"]["output_csv"], timeout=10).text)
+    output = cells(requests.get(status["links"]["output_csv"], timeout=120).text)
     for number, (row, urls) in enumerate(zip(output[1:], rows, strict=True), start=1):
         assert row[:3] == [f"{number}.", f"SKU{number}", ", ".join(urls)]
         assert [url.rpartition("/")[2] for url in row[3].split(", ")] == [
@@ -212,8 +214,8 @@ def test_two_requests_at_once_with_the_same_file_names_do_not_meet(
     first, second = (running.wait_until_done(request_id)["products"][0]["output_image_urls"] for request_id in ids)
 
     assert len({*first, *second}) == 16
-    of_a = {requests.get(url, timeout=10).content for url in first}
-    of_b = {requests.get(url, timeout=10).content for url in second}
+    of_a = {requests.get(url, timeout=120).content for url in first}
+    of_b = {requests.get(url, timeout=120).content for url in second}
     assert len(of_a) == len(of_b) == 1
     assert of_a != of_b
 
@@ -234,7 +236,7 @@ def test_a_catalogue_of_hosts_that_hang_does_not_hold_up_another_catalogue(
 
         innocent = running.upload(catalogue([[host.url(f"/{number}.jpg")] for number in range(40)]))
 
-        assert running.wait_until_done(innocent["request_id"], 120)["outcome"] == "succeeded"
+        assert running.wait_until_done(innocent["request_id"])["outcome"] == "succeeded"
         assert running.status(hostile)["counts"]["failed"] == 0
         running.stop()
 
@@ -268,7 +270,7 @@ def test_the_id_of_the_upload_call_is_on_everything_it_started_even_after_a_cras
         params={"webhook_url": receiver.url},
         data=catalogue([[host.url("/a.jpg")], [host.url("/gone.jpg")]]),
         headers={"Content-Type": "text/csv", "X-Request-ID": "shop order 7"},
-        timeout=10,
+        timeout=120,
     )
     running.kill()
     running.start()

@@ -1,5 +1,6 @@
 """The command line: the job without a server, beside one, interrupted and resumed; and the operator's commands."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +31,7 @@ class Terminal:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
         self.output = folder / "output.csv"
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("IMAGE_PROCESSOR_")
@@ -41,16 +44,24 @@ class Terminal:
         }
 
     def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "flask", "--app", "app", *arguments],
             cwd=ROOT, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
         )  # fmt: skip
+        self._started.append(process)
+        return process
 
     def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""
         process = self.start(*arguments)
-        out, err = process.communicate(stdin, timeout=60)
+        out, err = process.communicate(stdin, timeout=300)
         return process.returncode, out, err
+
+    def end(self) -> None:
+        """End what still runs."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def catalogue(self, *rows: list[str]) -> str:
         path = self.folder / "catalogue.csv"
@@ -62,8 +73,21 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
-    return Terminal(tmp_path)
+def new_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Makes terminals in a folder of this test; what they started is ended at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings: str) -> Terminal:
+            made = Terminal(tmp_path, **settings)
+            stack.callback(made.end)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def terminal(new_terminal: Callable[..., Terminal]) -> Terminal:
+    return new_terminal()
 
 
 def cells(text: str) -> list[list[str]]:
@@ -127,7 +151,7 @@ def test_a_person_at_a_terminal_sees_a_bar(terminal: Terminal, host: ImageHost) 
     except OSError:  # how Linux says that the other end of a terminal is closed
         pass
     os.close(ours)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
     assert process.returncode == 0
     assert "100%" in seen.decode()
@@ -136,13 +160,15 @@ def test_a_person_at_a_terminal_sees_a_bar(terminal: Terminal, host: ImageHost) 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_request_can_be_resumed(terminal: Terminal, host: ImageHost, number: signal.Signals) -> None:
-    host.pages = {f"/{place}.jpg": Page(PICTURE, delay=0.3) for place in range(60)}
+    interrupted = threading.Event()
+    host.pages = {f"/{place}.jpg": Page(PICTURE, after=interrupted if place >= 10 else None) for place in range(60)}
     catalogue = terminal.catalogue(*([host.url(f"/{place}.jpg")] for place in range(60)))
     process = terminal.start("process", catalogue, "-o", str(terminal.output))
     wait_for(lambda: sum(host.hits.values()) > 20)
 
     process.send_signal(number)
-    _, err = process.communicate(timeout=15)
+    _, err = process.communicate(timeout=120)
+    interrupted.set()
 
     assert process.returncode == 128 + number
     assert not terminal.output.exists()
@@ -155,12 +181,12 @@ def test_an_interrupted_request_can_be_resumed(terminal: Terminal, host: ImageHo
 
 
 def test_beside_a_server_the_server_works_and_the_command_watches(
-    server: NewServer, host: ImageHost, tmp_path: Path
+    server: NewServer, host: ImageHost, new_terminal: Callable[..., Terminal]
 ) -> None:
     host.pages = {"/a.jpg": Page(PICTURE)}
     running = server(**ALLOW)
     running.start()
-    terminal = Terminal(tmp_path, PUBLIC_BASE_URL=running.url)
+    terminal = new_terminal(PUBLIC_BASE_URL=running.url)
 
     code, _, err = terminal.run("process", terminal.catalogue([host.url("/a.jpg")]), "-o", str(terminal.output))
 

@@ -22,7 +22,7 @@ def origin() -> Iterator[HostileOrigin]:
 
 @pytest.fixture
 def downloader(origin: HostileOrigin) -> Iterator[Downloader]:
-    client = GuardedClient(user_agent="test", holes=AddressHoles.parse(origin.address), total_timeout=5.0)
+    client = GuardedClient(user_agent="test", holes=AddressHoles.parse(origin.address), total_timeout=120.0)
     yield Downloader(client)
     client.close()
 

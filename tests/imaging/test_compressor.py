@@ -33,6 +33,7 @@ from image_processor.imaging.gif_blocks import MOST_FRAMES, map_gif
 from image_processor.imaging.pillow_setup import open_picture
 
 PHOTO = photo()
+pytestmark = pytest.mark.alone
 SAMPLES = Path(__file__).parents[2] / "static" / "samples"
 
 

@@ -35,7 +35,7 @@ def test_a_worked_catalogue_shows_in_every_number(server: NewServer, host: Image
     accepted = running.upload((HEAD + rows).encode(), webhook_url=receiver.url)
     done = running.wait_until_done(accepted["request_id"])
     wait_for(lambda: len(receiver.messages) == 2 and running.status(done["request_id"])["webhook"]["attempts"] == 2)
-    answer = requests.get(f"{running.url}/metrics", timeout=10)
+    answer = requests.get(f"{running.url}/metrics", timeout=120)
     found = numbers(answer.text)
 
     assert answer.headers["Content-Type"].startswith("text/plain; version=")

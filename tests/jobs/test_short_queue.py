@@ -42,7 +42,7 @@ def test_no_more_wait_than_the_queue_is_long() -> None:
             except Unavailable as error:
                 return error.retry_after is not None and second.running()
 
-        wait_for(lambda: queue._callers._value == 0, 120)  # type: ignore[attr-defined]
+        wait_for(lambda: queue._callers._value == 0)  # type: ignore[attr-defined]
         assert is_full()
         leave.set()
         first.result(120)
@@ -100,21 +100,21 @@ def test_originals_that_hang_are_refused_with_503_and_clients_that_are_gone_free
     running.start()
     csv = f"S. No.,Product Name,Input Image Urls\n1,SKU,{host.url('/a.jpg')}\n".encode()
     request_id = running.upload(csv)["request_id"]
-    (image,) = running.wait_until_done(request_id, 120)["products"][0]["images"]
+    (image,) = running.wait_until_done(request_id)["products"][0]["images"]
     url = f"{running.url}/api/v1/requests/{request_id}/images/{image['id']}/source"
     assert requests.get(url, timeout=120).content == SAMPLE
     host.pages["/a.jpg"].delay = 600
 
     waiting = [_asking(running.port, url) for _ in range(10)]
     try:
-        wait_for(lambda: requests.get(url, timeout=120).status_code == 503, 120)
+        wait_for(lambda: requests.get(url, timeout=120).status_code == 503)
         assert requests.get(url, timeout=120).headers["Retry-After"]
     finally:
         for connection in waiting:
             connection.close()
 
     host.pages["/a.jpg"].delay = 0
-    wait_for(lambda: requests.get(url, timeout=120).status_code == 200, 120)
+    wait_for(lambda: requests.get(url, timeout=120).status_code == 200)
 
 
 def _asking(port: int, url: str) -> socket.socket:

@@ -18,7 +18,7 @@ from app import create_app
 from image_processor.download.addresses import AddressHoles
 from image_processor.download.client import GuardedClient
 from image_processor.errors import BadSignature
-from image_processor.jobs.deliveries import SENDERS_PER_HOST, Deliveries
+from image_processor.jobs.deliveries import SENDERS, Deliveries
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.webhook import attempt, new_secret, signatures, valid_secret, verify
 from image_processor.store.database import Database
@@ -186,12 +186,13 @@ def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
             with database.write() as session:
                 session.add(new_delivery(request_id, receiver.url, "{}"))
 
-            wait_for(arrived, seconds=60)
+            wait_for(arrived)
 
             hanging.setblocking(False)
-            assert taken(hanging) <= SENDERS_PER_HOST
+            begun = taken(hanging)
+            assert begun < SENDERS, "one host has not all senders"
         deliveries.stop()
-        wait_for(lambda: sum(one.attempts for one in outbox.deliveries(request_id)) == SENDERS_PER_HOST + 1)
+        wait_for(lambda: sum(one.attempts for one in outbox.deliveries(request_id)) > begun)
 
 
 def taken(listener: socket.socket) -> int:

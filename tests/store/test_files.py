@@ -165,7 +165,7 @@ def test_a_process_that_takes_over_clears_nothing_away_that_another_one_writes(
         assert other.poll() is None, "it cleared away all the time"
     finally:
         other.kill()
-        other.communicate(timeout=10)
+        other.communicate(timeout=120)
 
     assert len(list((storage.images / "r1" / "thumbnails").iterdir())) == 10
     assert len(list((tmp_path / "uploads").iterdir())) == 200

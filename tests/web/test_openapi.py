@@ -143,7 +143,7 @@ def server(worked: Worked) -> Iterator[str]:
     yield f"http://127.0.0.1:{running.port}"
     running.shutdown()
     running.server_close()
-    thread.join(5)
+    thread.join(120)
 
 
 def test_whatever_is_sent_is_answered_as_described(server: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -318,8 +318,8 @@ def test_every_skipped_row_is_counted_on_the_page_and_is_in_errors_csv(
     request_id = running.upload((HEADER + "".join(rows)).encode(), on_invalid="skip")["request_id"]
     running.wait_until_done(request_id)
 
-    page = requests.get(f"{running.url}/requests/{request_id}", headers=PAGE, timeout=10).text
-    errors = requests.get(f"{running.url}/api/v1/requests/{request_id}/errors.csv", timeout=10).text
+    page = requests.get(f"{running.url}/requests/{request_id}", headers=PAGE, timeout=120).text
+    errors = requests.get(f"{running.url}/api/v1/requests/{request_id}/errors.csv", timeout=120).text
 
     note = page[page.index("failures-title") : page.index("How the sizes changed")]
     assert heading in note

@@ -4,9 +4,11 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+import pytest
 import requests
 from servers import SkulightServer, wait_for
 
+pytestmark = pytest.mark.alone
 SLOW = 48
 
 
@@ -25,7 +27,7 @@ def test_the_49th_visitor_is_served_beside_48_that_drip(server: Callable[..., Sk
         def served() -> bool:
             for drip in drips:
                 drip.sendall(b"x")
-            return requests.get(running.url + "/sample.csv", timeout=5).ok
+            return requests.get(running.url + "/sample.csv", timeout=120).ok
 
         for _ in range(3):
-            assert wait_for(served, seconds=10, every=1.0)
+            assert wait_for(served, every=1.0)
