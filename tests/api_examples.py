@@ -1,6 +1,6 @@
 """Real answers of every operation, for the examples of the OpenAPI document.
 
-`python tests/api_examples.py` writes them to image_processor/api_examples.json; test_openapi.py compares.
+`python tests/api_examples.py` writes them to image_processor/web/api_examples.json; test_openapi.py compares.
 """
 
 import contextlib
