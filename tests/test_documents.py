@@ -3,11 +3,10 @@
 import ast
 import importlib
 import inspect
-import itertools
 import json
 import os
+import pkgutil
 import re
-import runpy
 import subprocess
 import sys
 import tomllib
@@ -26,8 +25,10 @@ from sqlalchemy import Column
 from sqlalchemy.dialects import sqlite
 
 import app as wiring
-from image_processor import errors, models
+import image_processor
+from image_processor import errors
 from image_processor.config import PREFIX, Settings
+from image_processor.store import models
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -38,7 +39,8 @@ DOCUMENTS = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-MODULES = {"app"} | {path.stem for path in (ROOT / "image_processor").glob("*.py")} - {"__init__"}
+PACKAGE = ROOT / "image_processor"
+PACKAGES = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 LAYERS: list[str] = next(
     contract["layers"]
     for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -109,68 +111,52 @@ def test_the_limits_in_the_design_have_the_defaults_of_the_settings() -> None:
     }
 
 
-# ---- modules and the picture ---------------------------------------------------------------------------------------
+# ---- packages and the picture --------------------------------------------------------------------------------------
 
 
-def test_the_floors_in_the_readme_are_the_floors_that_are_held() -> None:
+def test_the_layers_in_the_readme_are_those_that_are_held() -> None:
     block = re.search(r"```text\n(.*?)```", README, re.S)
 
     assert block is not None
     assert [re.sub(r"\s{2,}.*", "", line.strip()) for line in block[1].splitlines()] == ["app", *LAYERS]
 
 
-def test_every_module_has_its_role_in_the_design_and_the_reverse() -> None:
-    named = first_words(section("## Components"), "module | role")
+def test_everything_in_the_layers_has_its_role_in_the_design_and_the_reverse() -> None:
+    named = first_words(section("## Components"), "package | role")
 
-    assert len(named) == len(set(named))
-    assert set(named) == MODULES
+    assert sorted(named) == sorted(["app", *(name for layer in LAYERS for name in layer.split(" | "))])
 
 
-def test_the_parts_of_the_assignment_are_made_of_modules_that_exist() -> None:
-    parts = {part: modules for part, modules in rows(section("## Components"), "part | modules")}
+def test_the_design_names_the_parts_of_the_assignment() -> None:
+    parts = [part for part, _ in rows(section("## Components"), "part | where")]
 
-    assert set(parts) == {
+    assert parts == [
         "Image Processing Service", "Webhook Handling", "Database Interaction", "API Endpoints", "Asynchronous Workers",
-    }  # fmt: skip
-    for part, modules in parts.items():
-        assert set(re.findall(r"`([a-z_]+)`", modules)) <= MODULES, part
+    ]  # fmt: skip
 
 
-def test_the_drawings_are_those_of_the_description() -> None:
+def test_every_module_that_the_design_names_exists() -> None:
+    for package, module in re.findall(rf"\b({'|'.join(PACKAGES)})\.(\w+)", DESIGN):
+        assert (PACKAGE / package / f"{module}.py").exists(), f"{package}.{module}"
+
+
+def test_the_drawings_are_those_of_the_code() -> None:
     done = subprocess.run(
-        [sys.executable, "bench/draw_architecture.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "scripts/draw_architecture.py", "--check"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_components_of_both_drawings_are_the_modules() -> None:
-    cells = ElementTree.parse(ROOT / "docs" / "architecture.drawio").iter("mxCell")
-    boxes = {cell.get("id", ""): cell.get("value", "").partition("\n")[0] for cell in cells if cell.get("vertex")}
-    drawing = ElementTree.parse(ROOT / "docs" / "architecture.svg")
-    svg = "{http://www.w3.org/2000/svg}"
-    groups = [group for group in drawing.iter(f"{svg}g") if "outside" not in str(group[0].get("class"))]
-
-    assert {name for key, name in boxes.items() if key.startswith("module:")} == MODULES
-    assert {text.text for group in groups for text in group if text.get("class") == "name"} == MODULES
+    assert done.returncode == 0, done.stderr
 
 
-def test_every_flow_in_the_draw_io_file_joins_two_boxes_that_are_there() -> None:
+def test_both_drawings_show_every_package_and_draw_io_joins_them() -> None:
     cells = list(ElementTree.parse(ROOT / "docs" / "architecture.drawio").iter("mxCell"))
     boxes = {cell.get("id") for cell in cells if cell.get("vertex")}
-    flows = [(cell.get("source"), cell.get("target")) for cell in cells if cell.get("edge")]
+    texts = ElementTree.parse(ROOT / "docs" / "architecture.svg").iter("{http://www.w3.org/2000/svg}text")
+    ends = [(cell.get("source"), cell.get("target")) for cell in cells if cell.get("edge")]
 
-    assert flows
-    assert all(source in boxes and target in boxes for source, target in flows)
-
-
-def test_the_drawing_has_the_modules_on_the_floors_that_are_held() -> None:
-    floor = {name: number for number, layer in enumerate(LAYERS) for name in re.findall(r"\w+", layer)} | {"app": -1}
-    bands = runpy.run_path(str(ROOT / "bench" / "draw_architecture.py"))["modules"]()
-
-    ends = [(min(floor[name] for name in band), max(floor[name] for name in band)) for band in bands.values()]
-
-    assert all(above[1] < below[0] for above, below in itertools.pairwise(ends)), ends
+    assert boxes == {"app", *PACKAGES} == {text.text for text in texts if text.get("class") == "name"}
+    assert ends and all({source, target} <= boxes for source, target in ends)
 
 
 # ---- the database --------------------------------------------------------------------------------------------------
@@ -266,8 +252,8 @@ def test_every_other_error_stands_in_the_design_and_the_reverse() -> None:
 
 def codes_of_csv_problems() -> Iterator[str]:
     """The codes that the modules of the CSV give, as literals: in calls, and where one is chosen first."""
-    for name in ("csv_dialect", "csv_encoding", "csv_records", "product_csv", "product_rows"):
-        for node in ast.walk(ast.parse((ROOT / "image_processor" / f"{name}.py").read_text())):
+    for file in (PACKAGE / "catalogue").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 place = {"whole_file": 0, "_add": 2}.get(node.func.attr)
                 if place is not None and len(node.args) > max(place, 2) - (node.func.attr == "whole_file"):
@@ -318,8 +304,8 @@ def test_every_command_stands_in_the_design_and_the_reverse(built: Flask) -> Non
 def test_every_function_of_the_workers_exists() -> None:
     stated = first_words(section("## Asynchronous workers"), "function | runs in | takes | guarantees | when it fails")
     classes: dict[str, list[type]] = {}  # two modules may have a class of the same name
-    for module in MODULES - {"app"}:
-        for name, value in vars(importlib.import_module(f"image_processor.{module}")).items():
+    for module in pkgutil.walk_packages(image_processor.__path__, "image_processor."):
+        for name, value in vars(importlib.import_module(module.name)).items():
             if inspect.isclass(value):
                 classes.setdefault(name, []).append(value)
 
@@ -357,9 +343,19 @@ def test_every_link_inside_the_repository_leads_somewhere(document: Path) -> Non
             assert place in {anchor(title) for title in re.findall(r"^#+ (.*)$", found.read_text(), re.M)}, target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    defined = re.findall(r"^def (test_\w+)", "\n".join(files.values()), re.M)
+
+    assert set(re.findall(r"test_\w+\.py", document.read_text())) <= set(files)
+    for name, rest in re.findall(r"(?:::|`…?|…)(test_\w+)(?!\w*\.py)(…?)`", document.read_text()):
+        assert any(one.startswith(name) if rest else one == name for one in defined), name
+
+
 def test_every_file_that_contributing_names_exists() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    places = (ROOT, ROOT / "image_processor", ROOT / "docs")
+    places = (ROOT, PACKAGE)
 
     for name in re.findall(r"`([\w/]+\.(?:py|md|json|toml|html))`", text):
         assert any((place / name).exists() for place in places), name
@@ -381,7 +377,7 @@ def keys(answer: Any) -> Any:
 def done_in(folder: Path, command: list[str], **environment: str) -> str:
     """Run a command in a folder; give what it printed."""
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -443,7 +439,7 @@ def test_the_command_line_example_of_the_readme_works(tmp_path: Path) -> None:
     )
 
     done = subprocess.run(
-        words.split(), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        words.split(), cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
         env=os.environ | {f"{PREFIX}{name}_PATH": str(tmp_path / name) for name in ("INSTANCE", "PROCESSED_IMAGES")},
     )  # fmt: skip
 
