@@ -24,6 +24,8 @@ _BAND_PIXELS: Final = 500_000
 _CUT_COLOURS: Final = 20_000
 
 _SQUEEZE_PIXELS: Final = 16_000_000
+# Of 49 megapixels of noisy greys level 9 takes 60 to 110 s, level 7 takes 11 s and 7% more bytes.
+_PACKING: Final = 7
 _KEPT_CHUNKS: Final = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"tRNS", b"acTL", b"fcTL", b"fdAT")
 
 
@@ -89,7 +91,7 @@ def _save_png(picture: Picture, file: BinaryIO, _: int, __: dict[str, bool]) -> 
     settings["icc_profile"] = _profile_for(image, picture)
     pixels = image.width * image.height * len(picture.frames)
     if pixels > _SQUEEZE_PIXELS:
-        image.save(file, "PNG", compress_level=9, **settings)
+        image.save(file, "PNG", compress_level=_PACKING, **settings)
         return
     image.save(file, "PNG", compress_level=1, **settings)
     file.flush()
@@ -97,7 +99,7 @@ def _save_png(picture: Picture, file: BinaryIO, _: int, __: dict[str, bool]) -> 
     smaller = squeezed(file.read(), pixels)
     rewind(file)
     if smaller is None:
-        image.save(file, "PNG", compress_level=9, **settings)
+        image.save(file, "PNG", compress_level=_PACKING, **settings)
     else:
         file.write(smaller)
 
