@@ -170,25 +170,11 @@ def _as_ascii(head: bytes) -> bytes:
     return head.removeprefix(b"\xef\xbb\xbf")
 
 
-def jpeg_segments(source: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker of every segment of a JPEG, start and end of what it holds: up to the pixels or to the first nonsense.
-
-    Of the segments before the pixels only; the last one is then the start of scan (ITU-T T.81, B.1.1.4). A length that
-    makes no sense is not judged: the end may lie beyond the file, or before the start.
-    """
-    at = 2
-    while source[at : at + 1] == b"\xff" and at + 4 <= len(source) and (marker := source[at + 1]) != 0xFF:
-        end = at + 2 + int.from_bytes(source[at + 2 : at + 4], "big")
-        yield marker, at + 4, end
-        if marker == JPEG_SCAN:
-            return
-        at = end
-
-
 def jpeg_markers(source: bytes) -> Iterator[tuple[int, int, int]]:
-    """What `jpeg_segments` yields, as libjpeg reads it: without what stands between segments, to the end of the image.
+    """Marker of every segment of a JPEG, start and end of what it holds, to the end of the image (ITU-T T.81, B.1.1).
 
-    So fill bytes, rubbish and the pixels of each scan are skipped.
+    Read as libjpeg does: fill bytes, rubbish and the pixels of each scan are skipped. A length is not judged: the end
+    may be beyond that of the file, or before the start.
     """
     at = 2
     while (found := _JPEG_MARKER.search(source, at)) and (marker := found[0][1]) != _JPEG_END:
