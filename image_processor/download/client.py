@@ -1,9 +1,8 @@
-"""The one way out: HTTP to addresses that strangers wrote. The only module that knows requests.
+"""The one way out: HTTP to addresses that strangers wrote.
 
 Every connection goes to exactly the address that was checked, every redirect is checked like a first URL, and one
-deadline covers all of it. What requests gives are the messages, `PreparedRequest` and `Response`, and the place where
-one's own way to send them goes: a transport adapter. Its `Session` is left out on purpose: it would bring in the
-environment's proxies and `.netrc`, carry cookies from host to host, and read the whole body of a redirect.
+deadline covers all of it. The transport is requests' HTTPAdapter over urllib3's pools, without the Session: that would
+bring in the environment's proxies and `.netrc`, carry cookies from host to host, and read the whole body of a redirect.
 """
 
 import contextlib
@@ -11,38 +10,37 @@ import functools
 import http.client
 import logging
 import re
-import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any, BinaryIO, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import certifi
 import requests
-from requests.adapters import BaseAdapter
+import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from image_processor.download.addresses import AddressHoles
-from image_processor.download.connections import Connections, Server
+from image_processor.download.connections import GuardedAdapter, tls_context
 from image_processor.download.connector import Dialler
-from image_processor.download.content_coding import unpack
-from image_processor.download.deadline import Deadline, Watchdog
+from image_processor.download.deadline import LONG_HEAD, Deadline
 from image_processor.download.name_lookup import NameLookup, Resolver, system_resolver
-from image_processor.download.response import BoundedResponse, save
 from image_processor.errors import (
     FetchConnectionError,
     FetchTimeout,
     ImageError,
     InvalidURL,
+    StoreUnavailable,
     TLSError,
     TooLarge,
     TooManyRedirects,
     Truncated,
+    UnsupportedFormat,
 )
-from image_processor.urls import DEFAULT_PORTS, check_url, normalise
+from image_processor.urls import check_url, normalise
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +52,11 @@ _SAMPLE = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*[A-Za-z0-9_~-][A-Za-z
 # uploads chooses among them anyway, by the name under which he calls.
 _LOOPBACK_NAME = re.compile(r"\A(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
-# What may stand in a line that goes out: else a header could bring another one along.
-_LINE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_CODINGS: Final = ("gzip", "x-gzip", "deflate")
+# Small enough that a bomb of empty gzip members, which are copied one by one, costs little.
+_PIECE: Final = 65_536
 
-_FOREIGN = (OSError, UnicodeError, http.client.HTTPException)
+_FOREIGN = (OSError, UnicodeError, http.client.HTTPException, urllib3.exceptions.HTTPError)  # an OSError: requests' own
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +98,16 @@ class GuardedClient:
     ) -> None:
         # identity, because a picture gains nothing from being packed and a bomb has to be.
         self._headers = {"User-Agent": re.sub(r"[^\x20-\x7e]", "?", user_agent), "Accept-Encoding": "identity"}
-        self._headers_of_get = CaseInsensitiveDict(self._headers | {"Accept": "image/*,*/*;q=0.8"})
         self._total_timeout = total_timeout
         self._max_bytes = max_bytes
         self._max_redirects = max_redirects
-        self._lookup = NameLookup(resolver or system_resolver)
-        self._dialler = Dialler(self._lookup, holes, connect_timeout)
-        self._watchdog = Watchdog()
-        context = _tls_context(ca_bundle or certifi.where())
-        self._adapter = _Adapter(Connections(self._dialler, context, pool_size))
+        dialler = Dialler(NameLookup(resolver or system_resolver), holes, connect_timeout)
+        context = tls_context(ca_bundle or certifi.where())
+        # A connection that was let through to this very server must serve nothing else.
+        self._adapters = {
+            own: GuardedAdapter(functools.partial(dialler.dial, own=own), context, pool_size) for own in (False, True)
+        }
+        self._stop = threading.Event()
 
     def get(
         self,
@@ -124,10 +124,8 @@ class GuardedClient:
         ImageError that says what went wrong, StoreUnavailable when the disk does not take the body.
         """
 
-        def follow(deadline: Deadline) -> Answer:
-            return self._follow(url, file, own_base_url, deadline)
-
-        return self._bounded(self._total_timeout, follow, is_abandoned)
+        deadline = Deadline(self._total_timeout, self._stop.is_set, is_abandoned)
+        return _with_one_error(lambda: self._follow(url, file, own_base_url, deadline))
 
     def post(
         self,
@@ -144,66 +142,69 @@ class GuardedClient:
         Raises the ImageError that says what went wrong.
         """
 
-        def exchange(deadline: Deadline) -> Answer:
-            target = _wire_form(url)
-            own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
-            fields = CaseInsensitiveDict(self._headers | dict(headers))
-            request = _Request("POST", target, fields, body, deadline=deadline, own=own)
-            with contextlib.closing(self._adapter.send(request)) as response:
-                return Answer(response.status_code, response.headers, target, body=_beginning(response))
+        deadline = Deadline(timeout, self._stop.is_set)
 
-        return self._bounded(timeout, exchange)
+        def exchange() -> Answer:
+            target = normalise(url)
+            own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
+            with self._send(_request("POST", target, self._headers | dict(headers), body), deadline, own) as response:
+                deadline.expect_body(_MAX_POST_ANSWER)
+                return Answer(response.status_code, response.headers, target, body=_beginning(response.raw))
+
+        return _with_one_error(exchange)
 
     def cut(self) -> None:
-        """Cut every exchange under way, at once: its `get` or `post` raises. The client can be used again."""
-        self._watchdog.cut_all()
-        self._lookup.wake()
+        """Cut every exchange under way, within a quarter of a second: its `get` or `post` raises.
+
+        The client can be used again.
+        """
+        stop, self._stop = self._stop, threading.Event()
+        stop.set()
 
     def close(self) -> None:
         """Cut what is under way and close every kept connection."""
         self.cut()
-        self._adapter.close()
-
-    def _bounded(
-        self, seconds: float, work: Callable[[Deadline], Answer], is_abandoned: Callable[[], bool] | None = None
-    ) -> Answer:
-        """Do `work` within `seconds` and turn whatever goes wrong in it into one ImageError."""
-        with self._watchdog.watch(seconds, is_abandoned) as deadline:
-            try:
-                return work(deadline)
-            except (ImageError, *_FOREIGN) as error:
-                log.debug("an exchange failed", exc_info=True)
-                failure = _failure(deadline, error)
-        # Raised outside the handler and fresh: an error that is kept for a report must not keep the frames, and with
-        # them the bytes, of a download.
-        raise failure
+        for adapter in self._adapters.values():
+            adapter.close()
 
     def _follow(self, url: str, file: BinaryIO, own_base_url: str | None, deadline: Deadline) -> Answer:
-        hop = _wire_form(url)
+        headers = self._headers | {"Accept": "image/*,*/*;q=0.8"}
+        hop = normalise(url)
         own = _is_own_sample(hop, own_base_url)
         for _ in range(self._max_redirects + 1):
-            request = _Request("GET", hop, self._headers_of_get, deadline=deadline, own=own)
-            with contextlib.closing(self._adapter.send(request)) as response:
+            with self._send(_request("GET", hop, headers), deadline, own) as response:
                 target = _redirect_target(response)
                 if target is None:
                     size = 0
                     if response.status_code == HTTPStatus.OK:
-                        size = _save_body(response, file, self._max_bytes, deadline)
+                        deadline.expect_body(self._max_bytes)
+                        size = _save_body(response.raw, file, self._max_bytes)
                     return Answer(response.status_code, response.headers, hop, size)
             hop, own = _next_hop(hop, target), False
         raise TooManyRedirects
+
+    def _send(self, request: requests.PreparedRequest, deadline: Deadline, own: bool) -> requests.Response:
+        """Send a request and return the response, its body unread."""
+        while True:
+            deadline.begin("/" + str(request.url).split("/", 3)[3])
+            try:
+                response = self._adapters[own].send(request, stream=True, timeout=deadline)
+            except _FOREIGN as error:
+                # A server may close a kept connection in the very moment it is used again (RFC 9112, section 9.3.1).
+                if deadline.dialled or request.method != "GET" or not _is_hang_up(error):
+                    raise
+            else:
+                if response.raw.length_remaining == 0:
+                    response.raw.read(1)  # finishes the response, so that its connection is kept
+                return response
 
 
 # Requests
 
 
-def _wire_form(url: str) -> str:
-    return normalise(url)
-
-
 def _next_hop(url: str, target: str) -> str:
     try:
-        return _wire_form(urljoin(url, target))
+        return normalise(urljoin(url, target))
     except (InvalidURL, ValueError):
         raise InvalidURL("The address forwards to something that is not a web address that can be fetched.") from None
 
@@ -235,159 +236,69 @@ def _is_own_sample(url: str, own_base_url: str | None) -> bool:
     return folder is not None and url.startswith(folder) and _SAMPLE.fullmatch(url, len(folder)) is not None
 
 
-class _Request(requests.PreparedRequest):
-    """What goes out to `url` (in its wire form), with what the guard must know: until when, and whether it may reach
-    this very server.
-
-    Filled in by hand: `prepare` would write the URL anew.
-    """
-
-    def __init__(
-        self,
-        method: str,
-        url: str,
-        headers: CaseInsensitiveDict[str],
-        body: bytes | None = None,
-        *,
-        deadline: Deadline,
-        own: bool,
-    ) -> None:
-        super().__init__()
-        self.method, self.url = method, url
-        self.body: bytes | None = body
-        self.headers = headers
-        self.deadline = deadline
-        scheme, _, rest = url.partition("://")
-        authority, slash, path = rest.partition("/")
-        self.server = _server(scheme, authority, own)
-        # The target as it stands in the URL: any rewriting spoils signed URLs.
-        self.lines = [f"{method} {slash}{path} HTTP/1.1", f"Host: {authority}"]
-
-    def wire(self) -> bytes:
-        """The bytes that go out. Raises ValueError for what cannot stand in a line."""
-        lines = self.lines + [f"{name}: {value}" for name, value in self.headers.items()]
-        if self.body is not None:
-            lines.append(f"Content-Length: {len(self.body)}")
-        if not all(map(_LINE.fullmatch, lines)):
-            raise ValueError("A header holds a character that would end its line.")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + (self.body or b"")
-
-
-@functools.lru_cache(256)  # the same few, for every picture
-def _server(scheme: str, authority: str, own: bool) -> Server:
-    parts = urlsplit(f"{scheme}://{authority}/")
-    return Server(scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[scheme], own)
-
-
-# Sending
-
-
-class _Adapter(BaseAdapter):
-    """requests' way to send: over guarded connections that are kept."""
-
-    def __init__(self, connections: Connections) -> None:
-        super().__init__()
-        self._connections = connections
-
-    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
-        """Send a `_Request` and return the answer, its body unread."""
-        sock = self._connections.take(request.server, request.deadline)
-        if sock is not None:
-            try:
-                return self._exchange(request, sock)
-            except _FOREIGN as error:
-                # A server may close a kept connection in the very moment it is used again (RFC 9112, section 9.3.1).
-                if request.method != "GET" or not _is_hang_up(error):
-                    raise
-        return self._exchange(request, self._connections.dial(request.server, request.deadline))
-
-    def close(self) -> None:
-        """Close every kept connection."""
-        self._connections.close()
-
-    def _exchange(self, request: _Request, sock: socket.socket) -> requests.Response:
-        done = functools.partial(self._give_back, request, sock)
-        answer = BoundedResponse(sock, request.method or "", request.deadline.note_answer, done)
-        try:
-            request.deadline.check()
-            sock.sendall(request.wire())
-            answer.begin()
-        except BaseException:
-            answer.close()
-            raise
-        response = requests.Response()
-        response.status_code, response.headers, response.raw = answer.status, answer.headers, answer
-        return response
-
-    def _give_back(self, request: _Request, sock: socket.socket, reusable: bool) -> None:
-        if reusable:
-            request.deadline.release()  # it would cut whoever has the connection next
-            self._connections.keep(request.server, sock)
-        else:
-            sock.close()
-
-
-@functools.cache
-def _tls_context(ca_bundle: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_bundle)
-    context.hostname_checks_common_name = False  # as browsers: RFC 9110, section 4.3.4
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+def _request(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> requests.PreparedRequest:
+    """A request for `url`, which is in its wire form. `PreparedRequest.prepare` would write it anew."""
+    request = requests.PreparedRequest()
+    request.method, request.url, request.body = method, url, body
+    request.headers = CaseInsensitiveDict(headers)
+    if body is not None:
+        request.headers["Content-Length"] = str(len(body))
+    return request
 
 
 # Bodies
 
 
-def _save_body(response: requests.Response, file: BinaryIO, limit: int, deadline: Deadline) -> int:
+def _save_body(raw: Any, file: BinaryIO, limit: int) -> int:
     """Write the whole body into `file`, unpacked, and give its size in bytes."""
-    answer: Any = response.raw
-    if answer.length is not None and answer.length > limit:
+    if (raw.length_remaining or 0) > limit:
         raise TooLarge
-    coding = response.headers.get("Content-Encoding")
-    packed = BytesIO()
-    try:
-        size: int = answer.read_body(packed if coding else file, limit + 1)
-    except (http.client.IncompleteRead, OSError) as error:
-        raise Truncated from error
-    deadline.check()
-    if size > limit:
-        raise TooLarge
-    if coding:
-        body = unpack(packed.getvalue(), coding, limit)
-        save(file, body)
-        return len(body)
+    coding = raw.headers.get("Content-Encoding", "identity").strip().lower()
+    # Two codings, one over the other, could unpack to terabytes of nothing within one call of `read`.
+    if coding not in ("", "identity", *_CODINGS):
+        raise UnsupportedFormat("The server sent the picture packed in a way that was not asked for and is not known.")
+    size = 0
+    while piece := _read(raw, min(_PIECE, limit + 1 - size), unpack=coding in _CODINGS):
+        size += len(piece)
+        if size > limit:
+            raise TooLarge
+        try:
+            file.write(piece)
+        except OSError as error:
+            raise StoreUnavailable(f"The downloaded image could not be written: {error.strerror}.") from error
     return size
 
 
-def _beginning(response: requests.Response) -> bytes:
+def _read(raw: Any, at_most: int, *, unpack: bool) -> bytes:
+    try:
+        return raw.read(at_most, decode_content=unpack)  # type: ignore[no-any-return]
+    except _FOREIGN as error:
+        raise Truncated from error
+
+
+def _beginning(raw: Any) -> bytes:
     """The first bytes of an answer whose status is what counts: that they stop early, or drip, is no failure."""
-    answer: Any = response.raw
     body = b""
-    with contextlib.suppress(*_FOREIGN):
-        while room := _MAX_POST_ANSWER - len(body):
-            piece = answer.read1(room)
-            if not piece:
-                break
+    with contextlib.suppress(ImageError, *_FOREIGN):
+        while (room := _MAX_POST_ANSWER - len(body)) and (piece := raw.read1(room, decode_content=False)):
             body += piece
-        if answer.length == 0:
-            answer.read(1)  # finishes the answer, so that its connection is kept
     return body
 
 
 # Errors
 
 
-def _failure(deadline: Deadline, error: Exception) -> ImageError:
-    """The one ImageError to raise for `error`, without what it drags along."""
-    failure = error if isinstance(error, ImageError) else _translated(error)
-    if failure.retryable:
-        # Whatever else seems to be wrong when the socket was cut comes from cutting it.
-        try:
-            deadline.check()
-        except ImageError as cut:
-            failure = cut
+def _with_one_error(work: Callable[[], Answer]) -> Answer:
+    """Do `work` and turn whatever goes wrong in it into one ImageError."""
+    try:
+        return work()
+    except (ImageError, *_FOREIGN) as error:
+        log.debug("an exchange failed", exc_info=True)
+        failure = error if isinstance(error, ImageError) else _translated(error)
+    # Raised outside the handler and bare: an error that is kept for a report must not keep the frames, and with them
+    # the bytes, of a download.
     failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-    return failure
+    raise failure
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -407,7 +318,9 @@ def _translated(error: Exception) -> ImageError:
             return _tls_failure(cause)
         if isinstance(cause, TimeoutError):
             return FetchTimeout()
-        if isinstance(cause, http.client.IncompleteRead):
+        if type(cause) is http.client.HTTPException:  # more than 100 headers
+            return TooLarge(LONG_HEAD)
+        if isinstance(cause, urllib3.exceptions.InvalidHeader):  # two lengths
             return Truncated()
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionError):
             return FetchConnectionError(

@@ -1,113 +1,137 @@
-"""Connections to servers, kept for the next picture of the same one. The only module that knows ssl's sockets."""
+"""requests' way to send, over connections that are dialled through the guard."""
 
-import collections
 import contextlib
+import functools
+import http.client
+import logging
 import socket
 import ssl
-import threading
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from image_processor.download.connector import Dialler
-from image_processor.download.deadline import Deadline
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from image_processor.download.deadline import BoundedSocket, BoundedTLSSocket, Deadline
 
 # With 16 connections to each, still below the usual limit of 1,024 open files.
 _KEPT_SERVERS: Final = 32
 
+# It warns of each odd header with a traceback.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
-class Server(NamedTuple):
-    """Whom a connection leads to. `own`: it was let through to this very server, and must serve nothing else."""
-
-    scheme: str
-    host: str
-    port: int
-    own: bool
+Dial = Callable[[str, int, Deadline], BoundedSocket]
 
 
-class Connections:
-    """Dials through the guard, and keeps connections. Thread-safe.
+class GuardedAdapter(HTTPAdapter):
+    """Sends requests over connections made by `dial`, with `context` for https; keeps `per_server` to each server.
 
-    `context` verifies https servers (one for all: making one costs 23 ms). `per_server` connections are kept to each
-    server, to the 32 that were used last.
+    The `timeout` of `send` must be a Deadline. Environment, proxies, redirects and cookies are not its subject: they
+    are the Session's, which is not used.
     """
 
-    def __init__(self, dialler: Dialler, context: ssl.SSLContext, per_server: int) -> None:
-        self._dialler = dialler
+    def __init__(self, dial: Dial, context: ssl.SSLContext, per_server: int) -> None:
+        self._dial = dial
         self._context = context
-        self._per_server = per_server
-        self._kept: collections.OrderedDict[Server, list[socket.socket]] = collections.OrderedDict()
-        self._closed = False
-        self._lock = threading.Lock()
+        super().__init__(pool_connections=_KEPT_SERVERS, pool_maxsize=per_server, max_retries=urllib3.Retry(False))
 
-    def take(self, server: Server, deadline: Deadline) -> socket.socket | None:
-        """A kept connection, held by `deadline`, or None. Raises like `deadline.check`."""
-        while True:
-            with self._lock:
-                kept = self._kept.get(server)
-                sock = kept.pop() if kept else None
-            if sock is None:
-                return None
-            try:
-                deadline.hold_kept(sock)
-                if _is_silent(sock):
-                    return sock
-            except BaseException:
-                sock.close()
-                raise
-            sock.close()
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
+        """Make urllib3's pools, with connections of ours."""
+        self.poolmanager = urllib3.PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": functools.partial(_HTTPPool, dial=self._dial),
+            "https": functools.partial(_HTTPSPool, dial=self._dial),
+        }
 
-    def dial(self, server: Server, deadline: Deadline) -> socket.socket:
-        """A new connection, held by `deadline`. Raises ImageError, OSError, UnicodeError."""
-        sock = self._dialler.dial(server.host, server.port, deadline, own=server.own)
-        try:
-            if server.scheme == "https":
-                name = server.host.rstrip(".")
-                # Else a connection that an attacker cuts looks like the end of a body without a length.
-                sock = self._context.wrap_socket(sock, server_hostname=name, suppress_ragged_eofs=False)
-            # The deadline bounds it all from here. With a time-out, Python would ask before each read whether there is
-            # something to read: twice the system calls, and twice as often another thread takes the interpreter.
-            sock.settimeout(None)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> Any:
+        """The pool for a request: no proxy, and no TLS settings but those of the context."""
+        parts = urlsplit(request.url)
+        return self.poolmanager.connection_from_host(parts.hostname, parts.port, parts.scheme)
 
-    def keep(self, server: Server, sock: socket.socket) -> None:
-        """Take `sock` back, to be used again: the answer on it was read to its end."""
-        surplus = [sock]
-        with self._lock:
-            kept = self._kept.setdefault(server, [])
-            self._kept.move_to_end(server)
-            if len(kept) < self._per_server and not self._closed:
-                kept.append(surplus.pop())
-            if len(self._kept) > _KEPT_SERVERS:
-                surplus += self._kept.popitem(last=False)[1]
-        _close(surplus)
+    def cert_verify(self, *_: Any) -> None:
+        """Leave the settings of the context as they are."""
 
-    def close(self) -> None:
-        """Close everything that is kept, and keep nothing more."""
-        with self._lock:
-            self._closed = True
-            kept = [sock for socks in self._kept.values() for sock in socks]
-            self._kept.clear()
-        _close(kept)
+    def request_url(self, *_: Any) -> str:
+        """A stand-in: urllib3 would write the target anew, which spoils signed URLs. The Deadline has the real one."""
+        return "/"
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """The response, without what requests would do here: parse the cookies of strangers."""
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        return response
 
 
-def _is_silent(sock: socket.socket) -> bool:
-    """Whether the server has said nothing since the last answer, not even good-bye.
-
-    What it says unasked (a 408 for a connection that was idle for long) must not be taken for the next answer.
-    """
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return False
-    with contextlib.suppress(OSError):
-        try:
-            socket.socket.recv(sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)  # below TLS
-        except BlockingIOError:
-            return True
-    return False
+@functools.cache
+def tls_context(ca_bundle: str) -> ssl.SSLContext:
+    """Verifies https servers as browsers do. Cached, because making one costs 23 ms."""
+    context = ssl.create_default_context(cafile=ca_bundle)
+    context.hostname_checks_common_name = False  # RFC 9110, section 4.3.4
+    context.sslsocket_class = BoundedTLSSocket
+    return context
 
 
-def _close(socks: list[socket.socket]) -> None:
-    for sock in socks:
-        with contextlib.suppress(OSError):
-            sock.close()
+class _Response(http.client.HTTPResponse):
+    """http.client's reading, with its gaps closed."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._sock = sock
+
+    def begin(self) -> None:
+        """Read up to the body. http.client skips interim responses only when they are a 100."""
+        super().begin()
+        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
+        if self.length == 0:
+            self.chunked = False  # 204 and 304 have no body, whatever their headers say
+        elif self.chunked and self.headers.get("content-length"):
+            self.will_close = True  # an attempt at response splitting: RFC 9112, section 6.3
+
+    def _read_next_chunk_size(self) -> int:
+        # A size of -1 would be read without end.
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # not in the stubs
+        if size < 0:
+            raise ValueError
+        return size
+
+    def _close_conn(self) -> None:
+        # At the end. Bytes behind it are lost with the buffer: their rest would be taken for the next response.
+        with contextlib.suppress(OSError, ValueError):  # closed already, or TLS with nothing to read
+            self._sock.settimeout(None)
+            if self.fp.peek():
+                self._sock.shutdown(socket.SHUT_RDWR)  # urllib3 notices it
+        super()._close_conn()  # type: ignore[misc]  # not in the stubs
+
+
+class _Guarded(HTTPConnection):
+    response_class = _Response
+
+    def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._dial = dial
+
+    def _new_conn(self) -> BoundedSocket:
+        deadline: Any = self.timeout
+        deadline.dialled = True
+        return self._dial(self._dns_host, self.port, deadline)
+
+    def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        deadline: Any = self.timeout
+        super().putrequest(method, deadline.target, *args, **options)
+
+
+class _GuardedTLS(_Guarded, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _GuardedTLS

@@ -1,10 +1,13 @@
 """Host and port -> a connected socket, to an address that was checked and to no other."""
 
+import errno
+import os
 import socket
-import time
+
+from urllib3.util.wait import wait_for_write
 
 from image_processor.download.addresses import AddressHoles, IPAddress, is_public, literal_ip
-from image_processor.download.deadline import Deadline
+from image_processor.download.deadline import SLICE, BoundedSocket, Deadline
 from image_processor.download.name_lookup import Endpoint, NameLookup
 from image_processor.errors import BlockedAddress, FetchConnectionError, FetchTimeout, ImageError
 
@@ -20,14 +23,16 @@ class Dialler:
         self._holes = holes
         self._connect_timeout = connect_timeout
 
-    def dial(self, host: str, port: int, deadline: Deadline, *, own: bool) -> socket.socket:
-        """Return a socket connected to one of the addresses of `host`, all of which must be allowed."""
+    def dial(self, host: str, port: int, deadline: Deadline, *, own: bool) -> BoundedSocket:
+        """Return a socket connected to one of the addresses of `host`, all of which must be allowed.
+
+        Its time-out is the connect timeout, until another is set: for the TLS handshake. Raises ImageError.
+        """
         found = self._addresses(host, port, deadline)
-        deadline.check()
         if not own and not all(self._admits(ip, dialled) for ip, dialled in found):
             raise BlockedAddress
         try:
-            sock = self._connect(found[:_MAX_DIALLED], deadline)
+            sock = self._connect(found[:_MAX_DIALLED], deadline.within(self._connect_timeout))
         except (FetchConnectionError, FetchTimeout):
             self._lookup.forget(host, port)
             raise
@@ -38,44 +43,47 @@ class Dialler:
             sock.close()
             raise
         self._lookup.keep(host, port, tuple(sorted(found, key=lambda end: (str(end[0]), end[1]) != peer)))
+        sock.settimeout(deadline.within(self._connect_timeout))
         return sock
 
     def _addresses(self, host: str, port: int, deadline: Deadline) -> tuple[Endpoint, ...]:
         if (ip := literal_ip(host)) is not None:
             return ((ip, port),)
-        seconds = min(self._connect_timeout, deadline.remaining())
-        return self._lookup.find(host, port, seconds, lambda: deadline.is_cut)
+        return self._lookup.find(host, port, self._connect_timeout, deadline.check)
 
     def _admits(self, ip: IPAddress, port: int) -> bool:
         return self._holes.admits(ip, port) or (is_public(ip) and not is_this_machine(ip))
 
-    def _connect(self, found: tuple[Endpoint, ...], deadline: Deadline) -> socket.socket:
-        until = time.monotonic() + min(self._connect_timeout, deadline.remaining())
+    def _connect(self, found: tuple[Endpoint, ...], deadline: Deadline) -> BoundedSocket:
         failure: ImageError = FetchConnectionError()
         for index, (ip, port) in enumerate(found):
             # The time is shared out, so that a dead first address leaves some for the next.
-            share = (until - time.monotonic()) / (len(found) - index)
+            share = max(deadline.remaining() / (len(found) - index), 0.05)
             try:
-                return self._connect_one(ip, port, max(share, 0.05), deadline)
-            except TimeoutError:
+                return _connect_one(ip, port, deadline.within(share))
+            except FetchTimeout:
                 failure = FetchTimeout("The server did not accept a connection in time; try again later.")
             except OSError:
                 failure = FetchConnectionError()
-            deadline.check()
         raise failure
 
-    def _connect_one(self, ip: IPAddress, port: int, seconds: float, deadline: Deadline) -> socket.socket:
-        sock = socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
-        try:
-            deadline.hold(sock)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(seconds)
-            sock.connect((str(ip), port))
-            sock.settimeout(self._connect_timeout)  # for each step of a TLS handshake
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+
+def _connect_one(ip: IPAddress, port: int, deadline: Deadline) -> BoundedSocket:
+    sock = BoundedSocket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+        error = sock.connect_ex((str(ip), port))
+        while error == errno.EINPROGRESS:
+            deadline.check()
+            if wait_for_write(sock, min(SLICE, deadline.remaining())):
+                error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def is_this_machine(ip: IPAddress) -> bool:

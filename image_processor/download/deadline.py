@@ -1,174 +1,137 @@
-"""Cuts sockets whose time is over, with one thread for all of them.
+"""The time and the bytes that one exchange may take, and sockets that enforce them.
 
-A socket's own time-out bounds the wait for the next byte, never the whole: a server that drips a byte a second runs for
-ever. Only shutting the socket down from outside ends the read that hangs on it.
+A socket's own time-out bounds the wait for the next byte, never the whole: a server that sends a byte a second could go
+on for ever. These sockets wait in slices, and look at the deadline before each.
 """
 
-import contextlib
-import os
+import copy
 import socket
-import threading
+import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-from image_processor.errors import FetchConnectionError, FetchTimeout
+from image_processor.errors import FetchConnectionError, FetchTimeout, ImageError, TooLarge, Truncated
 
-_STOPPED = "The download was stopped because the server is shutting down; it can be tried again."
-# Seconds the thread stays when there is nothing to watch.
-_IDLE_SECONDS = 5.0
-_LOOK_SECONDS = 0.25  # between two looks at whether anybody still waits
+T = TypeVar("T")
+
+SLICE: Final = 0.25
+_MAX_HEAD_BYTES: Final = 65_536  # of all headers of a response, interim responses included
+_STOPPED: Final = "The download was stopped because the server is shutting down; it can be tried again."
+LONG_HEAD: Final = "The server sent more headers than are accepted before the picture."
 
 
-class Deadline:
-    """The moment one exchange must be over, and the socket to cut then."""
+class Deadline(float):
+    """The time-out of one exchange, redirects included, in seconds from its creation.
 
-    __slots__ = ("_descriptor", "_kept", "_lock", "_stopped", "answered", "at", "is_abandoned", "is_cut")
+    It is a number because that is what urllib3 takes for a time-out and hands on, as it is, to the connection and to
+    its socket; so all that an exchange may do arrives there, whatever lies between. `target` is what goes into the
+    request line, `dialled` whether a new connection was needed, `answered` whether the server has sent anything.
+    """
 
-    def __init__(self, at: float, is_abandoned: Callable[[], bool] | None = None) -> None:
-        self.at = at
-        self.is_abandoned = is_abandoned
-        self.is_cut = False
-        self.answered = False
-        self._stopped = False
-        self._lock = threading.Lock()
-        self._descriptor = -1
-        self._kept: socket.socket | None = None
+    def __new__(cls, seconds: float, *_: Any) -> "Deadline":
+        """A number of seconds."""
+        return super().__new__(cls, seconds)
+
+    def __init__(
+        self, seconds: float, is_stopped: Callable[[], bool], is_abandoned: Callable[[], bool] | None = None
+    ) -> None:
+        self._at = time.monotonic() + seconds
+        self._is_stopped = is_stopped
+        self._is_abandoned = is_abandoned
+        self.answered = self.dialled = False
+        self.begin("/")
+
+    def begin(self, target: str) -> None:
+        """The next request is for `target`; headers follow."""
+        self.target = target
+        self.dialled = False
+        self._in_head, self._bytes_left = True, _MAX_HEAD_BYTES
+
+    def expect_body(self, limit: int) -> None:
+        """A body of at most `limit` bytes follows. Its framing may take as much again."""
+        self._in_head, self._bytes_left = False, 2 * limit + _MAX_HEAD_BYTES
+
+    def within(self, seconds: float) -> "Deadline":
+        """A deadline for a part of the exchange."""
+        part = copy.copy(self)
+        part._at = min(self._at, time.monotonic() + seconds)
+        return part
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(self.at - time.monotonic(), 0.0)
+        return max(self._at - time.monotonic(), 0.0)
 
     def check(self) -> None:
-        """Raise FetchTimeout when the time is over, FetchConnectionError when the exchange was stopped."""
-        if self._stopped:
+        """Raise FetchTimeout when the time is over or nobody waits any more, FetchConnectionError after a stop."""
+        if self._is_stopped():
             raise FetchConnectionError(_STOPPED)
-        if self.is_cut or time.monotonic() >= self.at:
+        if time.monotonic() >= self._at or (self._is_abandoned is not None and self._is_abandoned()):
             raise FetchTimeout(answered=self.answered)
 
-    def note_answer(self) -> None:
-        """The server has begun to answer. For the report: too slow is not the same as dead."""
-        self.answered = True
-
-    def hold(self, sock: socket.socket) -> None:
-        """Make the new socket `sock` the one to cut. Raises like `check` when it is too late for that."""
-        # A duplicate, because `sock` gives its descriptor away when TLS is put over it, and a handshake can hang, too.
-        duplicate = os.dup(sock.fileno())
-        with self._lock:
-            self._drop()
-            self._descriptor = duplicate
-        if self.is_cut:
-            self.release()
-        self.check()
-
-    def hold_kept(self, sock: socket.socket) -> None:
-        """Make `sock`, which is connected and had its handshake, the one to cut. Raises like `check`."""
-        # No duplicate, which costs two system calls for each picture. Should its owner close it in the very moment in
-        # which it is cut, the cut may hit the next socket of that number: its exchange fails and is tried again.
-        with self._lock:
-            self._drop()  # a hop before this one may have dialled
-            self._kept = sock
-        self.check()
-
-    def release(self) -> None:
-        """Let go of the socket."""
-        with self._lock:
-            self._drop()
-
-    def is_due(self, now: float) -> bool:
-        """Whether the exchange is to be cut: its time is over, or nobody waits for it any more."""
-        return not self.is_cut and (self.at <= now or (self.is_abandoned is not None and self.is_abandoned()))
-
-    def cut(self, *, stopped: bool = False) -> None:
-        """Shut the socket down now; whoever reads from it wakes up."""
-        with self._lock:
-            self._stopped = self._stopped or (stopped and not self.is_cut)
-            self.is_cut = True
-            if self._descriptor >= 0:
-                held = socket.socket(fileno=self._descriptor)
-                _shut_down(held)
-                held.detach()
-            elif self._kept is not None:
-                _shut_down(self._kept)
-
-    def _drop(self) -> None:
-        self._kept = None
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def count(self, size: int) -> None:
+        """Count `size` bytes that the server sent, 0 at the end. Raises TooLarge, Truncated."""
+        if self._in_head and not size and self._bytes_left < _MAX_HEAD_BYTES:
+            raise Truncated  # http.client takes it for the end of the headers
+        self.answered = self.answered or size > 0
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise TooLarge(LONG_HEAD if self._in_head else None)
 
 
-def _shut_down(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # not connected any more
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would meddle with the reader's state
+class BoundedSocket(socket.socket):
+    """A socket whose time-out is a Deadline. Its methods raise what `Deadline.check` and `count` do.
+
+    With the time-out None, it gives what has arrived and waits for nothing.
+    """
+
+    deadline: Deadline | None = None
+
+    def settimeout(self, value: Any) -> None:
+        """Set the Deadline."""
+        self.deadline = value
+        super().settimeout(0.0 if value is None else SLICE)
+
+    def gettimeout(self) -> Any:
+        """The Deadline. `SSLContext.wrap_socket` hands it on to the socket that it makes."""
+        return self.deadline
+
+    def recv_into(self, *args: Any) -> int:
+        """Receive bytes."""
+        size = self._wait(super().recv_into, *args)
+        if self.deadline is not None:
+            self.deadline.count(size)
+        return size
+
+    def send(self, *args: Any) -> int:
+        """Send some bytes."""
+        return self._wait(super().send, *args)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all bytes; the system's own `sendall` cannot be continued after a time-out."""
+        view = memoryview(data)
+        while view:
+            view = view[self.send(view, flags) :]
+
+    def _wait(self, operation: Callable[..., T], *args: Any) -> T:
+        while self.deadline is not None:
+            self.deadline.check()
+            try:
+                return operation(*args)
+            except TimeoutError:
+                continue
+        return operation(*args)
 
 
-class Watchdog:
-    """Watches any number of deadlines with one thread, which runs only while there are some."""
+class BoundedTLSSocket(BoundedSocket, ssl.SSLSocket):
+    """The same over TLS. Not made directly: an SSLContext does, whose `sslsocket_class` it is."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # entered without Python's help, unlike the condition
-        self._changed = threading.Condition(self._lock)
-        self._watched: set[Deadline] = set()
-        self._thread: threading.Thread | None = None
-        self._wakes_at = 0.0
-
-    @contextlib.contextmanager
-    def watch(self, seconds: float, is_abandoned: Callable[[], bool] | None = None) -> Iterator[Deadline]:
-        """Cut what the yielded deadline holds when the block takes longer than `seconds`, or when it is abandoned."""
-        deadline = Deadline(time.monotonic() + seconds, is_abandoned)
-        with self._lock:
-            self._see_to(deadline)
-            self._watched.add(deadline)
+    def do_handshake(self, block: bool = False) -> None:
+        """Make the connection secure."""
+        # Else a connection that an attacker cuts looks like the end of a body without a length.
+        self.suppress_ragged_eofs = False
         try:
-            yield deadline
-        finally:
-            with self._lock:
-                self._watched.discard(deadline)
-            deadline.release()
-
-    def cut_all(self) -> None:
-        """Cut everything that is being watched, at once."""
-        with self._lock:
-            watched = list(self._watched)
-        for deadline in watched:
-            deadline.cut(stopped=True)
-
-    def _see_to(self, deadline: Deadline) -> None:
-        if self._thread is None:
-            self._wakes_at = deadline.at
-            thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-            thread.start()  # where it cannot, nothing begins that nobody would cut
-            self._thread = thread
-        elif deadline.at < self._wakes_at or deadline.is_abandoned is not None:
-            self._changed.notify()
-
-    def _run(self) -> None:
-        try:
-            while (due := self._locked_wait()) is not None:
-                for deadline in due:
-                    deadline.cut()
-        finally:  # whatever ends it, the next exchange starts another one
-            self._thread = None
-
-    def _locked_wait(self) -> list[Deadline] | None:
-        with self._lock:
-            due = self._wait()
-            if due is None:
-                self._thread = None
-            return due
-
-    def _wait(self) -> list[Deadline] | None:
-        """Sleep until something may be due and return what is; None when there was nothing to watch for a while."""
-        now = time.monotonic()
-        waiting = [
-            deadline.at if deadline.is_abandoned is None else min(deadline.at, now + _LOOK_SECONDS)
-            for deadline in self._watched
-            if not deadline.is_cut
-        ]
-        self._wakes_at = min(waiting, default=now + _IDLE_SECONDS)
-        if self._wakes_at > now:
-            self._changed.wait(self._wakes_at - now)
-        now = time.monotonic()
-        if not self._watched and now >= self._wakes_at:
-            return None
-        return [deadline for deadline in self._watched if deadline.is_due(now)]
+            self._wait(super().do_handshake, block)
+        except ImageError:  # `wrap_socket` closes the socket after an OSError only
+            self.close()
+            raise

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from image_processor.download.addresses import IPAddress, literal_ip
+from image_processor.download.deadline import SLICE
 from image_processor.errors import DNSFailure
 
 log = logging.getLogger(__name__)
@@ -63,23 +64,21 @@ class NameLookup:
         self._running: dict[tuple[str, int], _Lookup] = {}
         self._kept: OrderedDict[tuple[str, int], tuple[float, tuple[Endpoint, ...]]] = OrderedDict()
 
-    def find(self, host: str, port: int, seconds: float, is_cut: Callable[[], bool]) -> tuple[Endpoint, ...]:
-        """Return every address of `host`, at least one, within `seconds`; give up when `is_cut` says so after a `wake`.
+    def find(self, host: str, port: int, seconds: float, check: Callable[[], None]) -> tuple[Endpoint, ...]:
+        """Return every address of `host`, at least one, within `seconds`.
 
-        Raises DNSFailure: permanent when there is no such name, to be tried again when the name server is slow or
-        cannot be asked (EAI_AGAIN).
+        `check` is called meanwhile, and raises when the addresses are not wanted any more. Raises DNSFailure: permanent
+        when there is no such name, to be tried again when the name server is slow or cannot be asked (EAI_AGAIN).
         """
         key = (host, port)
         until = time.monotonic() + seconds
         with self._changed:
             if kept := self._fresh(key):
                 return kept
-            lookup = self._join(key, seconds, is_cut)
+            self._wait(lambda: key in self._running or len(self._running) < MAX_RUNNING, until, check)
+            lookup = self._join(key)
             # A lookup that is overdue already has used up the time of those who join it, too.
-            left = min(lookup.started + seconds, until) - time.monotonic()
-            self._changed.wait_for(lambda: lookup.done or is_cut(), max(left, 0.0))
-        if not lookup.done:
-            raise DNSFailure(_SLOW, permanent=False)
+            self._wait(lambda: lookup.done, min(lookup.started + seconds, until), check)
         if lookup.failure is not None:
             detail, permanent = lookup.failure
             raise DNSFailure(detail, permanent=permanent)
@@ -98,11 +97,6 @@ class NameLookup:
         with self._changed:
             self._kept.pop((host, port), None)
 
-    def wake(self) -> None:
-        """Let every waiting thread ask its `is_cut` again."""
-        with self._changed:
-            self._changed.notify_all()
-
     def _fresh(self, key: tuple[str, int]) -> tuple[Endpoint, ...]:
         until, found = self._kept.get(key, (0.0, ()))
         if until > time.monotonic():
@@ -110,12 +104,15 @@ class NameLookup:
         self._kept.pop(key, None)
         return ()
 
-    def _join(self, key: tuple[str, int], seconds: float, is_cut: Callable[[], bool]) -> _Lookup:
-        def has_room() -> bool:
-            return key in self._running or len(self._running) < MAX_RUNNING or is_cut()
+    def _wait(self, is_ready: Callable[[], bool], until: float, check: Callable[[], None]) -> None:
+        while not is_ready():
+            check()
+            left = until - time.monotonic()
+            if left <= 0:
+                raise DNSFailure(_SLOW, permanent=False)
+            self._changed.wait(min(left, SLICE))
 
-        if not self._changed.wait_for(has_room, seconds) or is_cut():
-            raise DNSFailure(_SLOW, permanent=False)
+    def _join(self, key: tuple[str, int]) -> _Lookup:
         if key not in self._running:
             lookup = self._running[key] = _Lookup()
             threading.Thread(target=self._look_up, args=(key, lookup), name="name-lookup", daemon=True).start()
