@@ -56,7 +56,9 @@ _CODINGS: Final = ("gzip", "x-gzip", "deflate")
 # Small enough that a bomb of empty gzip members, which are copied one by one, costs little.
 _PIECE: Final = 65_536
 
-_FOREIGN = (OSError, UnicodeError, http.client.HTTPException, urllib3.exceptions.HTTPError)  # an OSError: requests' own
+_FOREIGN = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)  # those of requests are OSErrors
+
+IsAbandoned = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,7 @@ class GuardedClient:
         self._stop = threading.Event()
 
     def get(
-        self,
-        url: str,
-        file: BinaryIO,
-        *,
-        own_base_url: str | None = None,
-        is_abandoned: Callable[[], bool] | None = None,
+        self, url: str, file: BinaryIO, *, own_base_url: str | None = None, is_abandoned: IsAbandoned | None = None
     ) -> Answer:
         """Fetch `url`, following redirects, each checked like a first URL. The body of a 200 goes into `file`, whole.
 
@@ -123,7 +120,6 @@ class GuardedClient:
         it is private, though not through a redirect. The exchange is cut soon after `is_abandoned` says yes. Raises the
         ImageError that says what went wrong, StoreUnavailable when the disk does not take the body.
         """
-
         deadline = Deadline(self._total_timeout, self._stop.is_set, is_abandoned)
         return _with_one_error(lambda: self._follow(url, file, own_base_url, deadline))
 
@@ -141,13 +137,13 @@ class GuardedClient:
         `own_base_url` is this server's own address: its `/webhooks/inbox` may be posted to even if it is private.
         Raises the ImageError that says what went wrong.
         """
-
         deadline = Deadline(timeout, self._stop.is_set)
 
         def exchange() -> Answer:
             target = normalise(url)
+            length = {"Content-Length": str(len(body))}
             own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
-            with self._send(_request("POST", target, self._headers | dict(headers), body), deadline, own) as response:
+            with self._send("POST", target, self._headers | dict(headers) | length, deadline, own, body) as response:
                 deadline.expect_body(_MAX_POST_ANSWER)
                 return Answer(response.status_code, response.headers, target, body=_beginning(response.raw))
 
@@ -172,7 +168,7 @@ class GuardedClient:
         hop = normalise(url)
         own = _is_own_sample(hop, own_base_url)
         for _ in range(self._max_redirects + 1):
-            with self._send(_request("GET", hop, headers), deadline, own) as response:
+            with self._send("GET", hop, headers, deadline, own) as response:
                 target = _redirect_target(response)
                 if target is None:
                     size = 0
@@ -183,15 +179,20 @@ class GuardedClient:
             hop, own = _next_hop(hop, target), False
         raise TooManyRedirects
 
-    def _send(self, request: requests.PreparedRequest, deadline: Deadline, own: bool) -> requests.Response:
-        """Send a request and return the response, its body unread."""
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], deadline: Deadline, own: bool, body: bytes | None = None
+    ) -> requests.Response:
+        """Send a request for `url`, in its wire form, and return the response, its body unread."""
+        request = requests.PreparedRequest()  # filled in by hand: `prepare` would write the URL anew
+        request.method, request.url, request.body = method, url, body
+        request.headers = CaseInsensitiveDict(headers)
         while True:
-            deadline.begin("/" + str(request.url).split("/", 3)[3])
+            deadline.begin("/" + url.split("/", 3)[3])
             try:
                 response = self._adapters[own].send(request, stream=True, timeout=deadline)
             except _FOREIGN as error:
                 # A server may close a kept connection in the very moment it is used again (RFC 9112, section 9.3.1).
-                if deadline.dialled or request.method != "GET" or not _is_hang_up(error):
+                if deadline.dialled or method != "GET" or not _is_hang_up(error):
                     raise
             else:
                 if response.raw.length_remaining == 0:
@@ -236,16 +237,6 @@ def _is_own_sample(url: str, own_base_url: str | None) -> bool:
     return folder is not None and url.startswith(folder) and _SAMPLE.fullmatch(url, len(folder)) is not None
 
 
-def _request(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> requests.PreparedRequest:
-    """A request for `url`, which is in its wire form. `PreparedRequest.prepare` would write it anew."""
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = method, url, body
-    request.headers = CaseInsensitiveDict(headers)
-    if body is not None:
-        request.headers["Content-Length"] = str(len(body))
-    return request
-
-
 # Bodies
 
 
@@ -258,22 +249,22 @@ def _save_body(raw: Any, file: BinaryIO, limit: int) -> int:
     if coding not in ("", "identity", *_CODINGS):
         raise UnsupportedFormat("The server sent the picture packed in a way that was not asked for and is not known.")
     size = 0
-    while piece := _read(raw, min(_PIECE, limit + 1 - size), unpack=coding in _CODINGS):
-        size += len(piece)
-        if size > limit:
-            raise TooLarge
-        try:
-            file.write(piece)
-        except OSError as error:
-            raise StoreUnavailable(f"The downloaded image could not be written: {error.strerror}.") from error
+    try:
+        while piece := raw.read(min(_PIECE, limit + 1 - size), decode_content=coding in _CODINGS):
+            size += len(piece)
+            if size > limit:
+                raise TooLarge
+            _write(file, piece)
+    except _FOREIGN as error:
+        raise Truncated from error
     return size
 
 
-def _read(raw: Any, at_most: int, *, unpack: bool) -> bytes:
+def _write(file: BinaryIO, piece: bytes) -> None:
     try:
-        return raw.read(at_most, decode_content=unpack)  # type: ignore[no-any-return]
-    except _FOREIGN as error:
-        raise Truncated from error
+        file.write(piece)
+    except OSError as error:
+        raise StoreUnavailable(f"The downloaded image could not be written: {error.strerror}.") from error
 
 
 def _beginning(raw: Any) -> bytes:
@@ -326,8 +317,6 @@ def _translated(error: Exception) -> ImageError:
             return FetchConnectionError(
                 "The server does not answer like a web server; check the address.", answered=True
             )
-        if isinstance(cause, UnicodeError):
-            return InvalidURL()
     return FetchConnectionError()
 
 
