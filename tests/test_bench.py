@@ -11,7 +11,7 @@ import requests
 from PIL import Image
 from servers import ROOT
 
-from image_processor.catalogue.product_csv import CSVLimits, read_products
+from image_processor.catalogue import CSVLimits, read_products
 
 sys.path.append(str(ROOT / "bench"))
 

@@ -50,26 +50,6 @@ class Encoding:
     bom: bytes
 
 
-class _BrokenText(Exception):
-    """The bytes from `offset` on are not of the encoding."""
-
-    def __init__(self, offset: int, value: int) -> None:
-        super().__init__(offset, value)
-        self.offset = offset
-        self.value = value
-
-
-class _LargePieces(io.BufferedReader):
-    """Bytes to a text reader in pieces of a megabyte, whatever it asks for.
-
-    It asks for 8 KB. Between two such reads a thread that waits for the interpreter wakes up, finds it taken again and
-    begins to wait anew: who asked while 100,000 rows were checked was answered 75 ms later; so it is 10.
-    """
-
-    def read1(self, _size: int = -1) -> bytes:
-        return super().read1(_CHUNK_BYTES)
-
-
 def size_of(source: Source) -> int:
     """The size of the upload in bytes."""
     return len(source) if isinstance(source, bytes) else source.stat().st_size
@@ -79,25 +59,32 @@ def open_text(source: Source, encoding: Encoding) -> io.TextIOWrapper:
     """The text behind the byte order mark. Line ends arrive as they are (`newline=""`), as `csv` wants it."""
     raw = _open_bytes(source)
     raw.seek(len(encoding.bom))
-    return io.TextIOWrapper(_LargePieces(raw), encoding.name, newline="")
+    return io.TextIOWrapper(raw, encoding.name, newline="")
 
 
-def recognise_encoding(source: Source, called: str) -> Encoding:
-    """The encoding of the whole file: UTF-8 or UTF-16 (with or without byte order mark), or else Windows-1252.
+def likely_encoding(source: Source, called: str) -> Encoding:
+    """The encoding as the first bytes show it: UTF-8 or UTF-16, with or without a byte order mark.
 
-    `called` is how sentences name the file. Reads in pieces, so memory does not grow with the file. Raises InvalidCSV
-    for other kinds of files and, with the byte offset, for text in no accepted encoding.
+    `called` is the file's name in sentences. Raises InvalidCSV for other kinds of files. The rest of the file may still
+    be in another encoding: where decoding fails, `true_encoding` finds it.
     """
     with _open_bytes(source) as file:
         head = file.read(_HEAD_BYTES)
     _refuse_foreign(head, called)
-    encoding = _declared(head) or _utf16_without_bom(head) or _plain(head)
-    try:
-        _decode_all(source, encoding)
-    except _BrokenText as broken:
-        if encoding.name != "utf-8" or encoding.bom or _is_damaged_utf8(source):
-            raise _undecodable(broken, encoding) from None
-        return _windows_1252(source)
+    return _declared(head) or _utf16_without_bom(head) or _plain(head)
+
+
+def true_encoding(source: Source, likely: Encoding) -> Encoding:
+    """The encoding of a whole file: the likely one, or Windows-1252 where that is UTF-8 and does not fit.
+
+    Raises InvalidCSV, with the byte offset, for NUL bytes and for text in none of the accepted encodings.
+    """
+    encoding, broken = likely, _broken_byte(source, likely)
+    if broken and likely == Encoding("utf-8", b"") and not _is_damaged_utf8(source):
+        encoding = Encoding("cp1252", b"")
+        broken = _broken_byte(source, encoding)
+    if broken:
+        raise _undecodable(*broken, encoding)
     return encoding
 
 
@@ -144,16 +131,18 @@ def _plain(head: bytes) -> Encoding:
     return Encoding("utf-8", b"")
 
 
-def _decode_all(source: Source, encoding: Encoding) -> None:
+def _broken_byte(source: Source, encoding: Encoding) -> tuple[int, int] | None:
+    """The offset and the value of the first byte that is not of the encoding. Raises InvalidCSV for a NUL."""
     decoder = codecs.getincrementaldecoder(encoding.name)()
     for offset, chunk, final in _chunks(source, len(encoding.bom)):
         waiting = len(decoder.getstate()[0])  # the bytes of a character cut in two by the end of the last chunk
         try:
             text = decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
-            raise _BrokenText(offset - waiting + error.start, error.object[error.start]) from None
+            return offset - waiting + error.start, error.object[error.start]
         if "\0" in text:
             raise _nul(offset + max(chunk.find(b"\0"), 0))
+    return None
 
 
 def _chunks(source: Source, offset: int) -> Iterator[tuple[int, bytes, bool]]:
@@ -187,22 +176,13 @@ def _is_damaged_utf8(source: Source) -> bool:
     return good > bad
 
 
-def _windows_1252(source: Source) -> Encoding:
-    encoding = Encoding("cp1252", b"")
-    try:
-        _decode_all(source, encoding)
-    except _BrokenText as broken:
-        raise _undecodable(broken, encoding) from None
-    return encoding
-
-
-def _undecodable(broken: _BrokenText, encoding: Encoding) -> InvalidCSV:
+def _undecodable(offset: int, value: int, encoding: Encoding) -> InvalidCSV:
     tried = {"cp1252": "neither UTF-8 nor Windows-1252", "utf-8": "not valid UTF-8"}.get(
         encoding.name, "not valid UTF-16"
     )
     return InvalidCSV.whole_file(
         "encoding",
-        f"The text is {tried}: byte 0x{broken.value:02X} at offset {broken.offset} cannot be read.",
+        f"The text is {tried}: byte 0x{value:02X} at offset {offset} cannot be read.",
         _SAVE_AS_UTF8,
-        value=f"0x{broken.value:02X}",
+        value=f"0x{value:02X}",
     )

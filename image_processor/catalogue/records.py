@@ -1,7 +1,7 @@
-"""The checking pass: `csv.reader(strict=True)` over the whole file, within bounds, before pandas reads the rows.
+"""The strict pass: `csv.reader` over the whole file, once, before pandas reads the rows.
 
-It sees what pandas cannot: quotes that are never closed, text after a quote, the physical line of every record, and the
-cells a row has too many. 100,000 rows take 0.1 s.
+It sees what pandas cannot: quotes that are never closed, text after a quote, NUL characters, the physical line where a
+record starts, and how many cells it has.
 """
 
 import csv
@@ -10,98 +10,80 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from image_processor.catalogue.dialect import Layout
 from image_processor.catalogue.encoding import Source, open_text
+from image_processor.catalogue.layout import Layout
 from image_processor.errors import InvalidCSV, UploadTooLarge
-from image_processor.urls import starts_like_url
 
 MAX_CELL_CHARS = 500_000  # fifteen times what a cell of Excel can hold
 MAX_RECORD_CHARS = 2_000_000
 MAX_EMPTY_ROWS = 1_000_000
-_NAMED = 10
+# pandas fills every row up to the longest one: this many cells take 2 s, and 200,000 rows have room for 100 columns.
+MAX_CELLS = 20_000_000
+# Cells that a row may have beside one for each of its columns and URLs: commas of a name, empty cells.
+_MORE_SURPLUS = 100
 
-# Global to the process, and only this family of modules reads CSV. Without it one open quote reads the whole upload.
+# Global to the process, and only this package reads CSV. Without it one open quote reads the whole upload.
 csv.field_size_limit(MAX_CELL_CHARS)
 
-# A column of web addresses beside the image URLs is no surprise when its name says so.
-_WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
+
+def _numbers() -> "array[int]":
+    return array("I")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Records:
-    """What the checking pass remembers of the records below the header.
+    """The records of the table, the header first: the line where each starts, and its number of cells (0: empty)."""
 
-    `lines`: the physical line where each starts, 0 for an empty one. `surplus`: the cells of those with more cells than
-    the header, by index, as UTF-8 with NUL between them (compact: there may be as many as the file has rows; NUL was
-    refused before). `empty_lines` and `neighbours` name the first lines or rows of their kind and count all.
+    lines: "array[int]" = field(default_factory=_numbers)
+    lengths: "array[int]" = field(default_factory=_numbers)
+
+    @property
+    def row_count(self) -> int:
+        """How many records below the header are not empty."""
+        return len(self.lengths) - 1 - self.empty_count
+
+    @property
+    def empty_count(self) -> int:
+        """How many records are empty."""
+        return self.lengths.count(0)
+
+    @property
+    def end(self) -> int:
+        """The place after the last record that is not empty. Spreadsheets write their million rows, used or not."""
+        return next(place for place in range(len(self.lengths), 0, -1) if self.lengths[place - 1])
+
+    @property
+    def empty_lines(self) -> Iterator[int]:
+        """The lines of the empty records."""
+        return (line for line, length in zip(self.lines, self.lengths, strict=True) if not length)
+
+
+def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) -> Records:
+    """Walk the whole file.
+
+    Raises InvalidCSV for broken quotes, UploadTooLarge for too many rows or a monstrous one, and UnicodeError for NUL
+    characters and for bytes that are not of the encoding.
     """
-
-    lines: "array[int]" = field(default_factory=lambda: array("I"))
-    surplus: dict[int, bytes] = field(default_factory=dict)
-    row_count: int = 0
-    empty_lines: list[int] = field(default_factory=list)
-    empty_count: int = 0
-    neighbours: list[int] = field(default_factory=list)
-    neighbour_count: int = 0
-
-    def add(self, line: int, cells: list[str], width: int, neighbour: int) -> None:
-        """Remember one record; `neighbour` is the column that should not hold a URL (0: there is none)."""
-        if is_empty(cells):
-            self.lines.append(0)
-            self.empty_count += 1
-            if len(self.empty_lines) < _NAMED:
-                self.empty_lines.append(line)
-            return
-        if len(cells) > width:
-            self.surplus[len(self.lines)] = "\0".join(cells).encode()
-        self.lines.append(line)
-        self.row_count += 1
-        if neighbour and neighbour < len(cells) <= width and starts_like_url(cells[neighbour]):
-            self.neighbour_count += 1
-            if len(self.neighbours) < _NAMED:
-                self.neighbours.append(self.row_count)
-
-    def warnings(self) -> list[str]:
-        """A sentence each about the empty rows and about URLs in the column after the image URLs."""
-        sentences = []
-        if self.empty_count:
-            what = "1 empty row was" if self.empty_count == 1 else f"{self.empty_count:,} empty rows were"
-            sentences.append(f"{what} skipped ({_named('line', self.empty_lines, self.empty_count)}).")
-        if self.neighbour_count:
-            sentences.append(
-                f"The column after the image URLs holds web addresses too "
-                f"({_named('row', self.neighbours, self.neighbour_count)}). "
-                "If they belong to the images, put quotes round the whole URL list."
-            )
-        return sentences
-
-
-def check_records(source: Source, layout: Layout, max_rows: int) -> Records:
-    """Walk the whole file. Raises InvalidCSV for broken quotes, UploadTooLarge for too many rows or a monstrous one."""
     records = Records()
-    width, neighbour = layout.columns.width, _suspicious_neighbour(layout)
+    line = layout.lines_above + 1
     with open_table(source, layout) as text:
-        lines = _Lines(text, layout.lines_above)
-        reader = _reader(lines, layout)
+        lines = _Lines(text)
+        dialect = layout.dialect
+        reader = csv.reader(
+            lines, strict=True, delimiter=dialect.delimiter, skipinitialspace=dialect.skip_initial_space
+        )
         try:
-            next(reader)  # the header
-            while True:
-                line = lines.next_record()
-                records.add(line, next(reader), width, neighbour)
-                if records.row_count > max_rows or records.empty_count > MAX_EMPTY_ROWS:
-                    raise _too_many_rows(records, max_rows)
-        except StopIteration:
-            return records
+            for cells in reader:
+                records.lines.append(line)
+                records.lengths.append(len(cells) if "".join(cells).strip() else 0)
+                if len(records.lines) > max_rows + MAX_EMPTY_ROWS + 1:
+                    break
+                line = layout.lines_above + reader.line_num + 1
+                lines.room = MAX_RECORD_CHARS
         except csv.Error as error:
-            raise _broken(str(error), lines.record_start) from None
-
-
-def read_records(source: Source, layout: Layout) -> Iterator[list[str]]:
-    """The cells of every row below the header, empty rows left out. For a file that `check_records` accepted."""
-    with open_table(source, layout) as text:
-        reader = _reader(text, layout)
-        next(reader)
-        yield from (cells for cells in reader if not is_empty(cells))
+            raise _broken(str(error), line) from None
+    _refuse_too_many(records, max_rows, layout.columns.width + max_urls + _MORE_SURPLUS)
+    return records
 
 
 def open_table(source: Source, layout: Layout) -> io.TextIOWrapper:
@@ -112,61 +94,45 @@ def open_table(source: Source, layout: Layout) -> io.TextIOWrapper:
     return text
 
 
-def is_empty(cells: list[str]) -> bool:
-    """Whether the row has nothing but blanks."""
-    return not cells or (not cells[0].strip() and not "".join(cells).strip())
-
-
-class _RecordTooLong(csv.Error):
-    """The record has more characters than any product needs."""
-
-
 class _Lines:
-    """The lines of a file, for a `csv.reader`; refuses to go on when one record swallows too many characters."""
+    """The lines of a file, for a `csv.reader`. `room`: how many characters the record may still have."""
 
-    def __init__(self, text: io.TextIOWrapper, lines_above: int) -> None:
-        self._readline = text.readline
-        self._number = lines_above
-        self._room = MAX_RECORD_CHARS
-        self.record_start = lines_above + 1
-
-    def next_record(self) -> int:
-        """A new record begins: it has all the room again. Returns the line it starts in."""
-        self._room = MAX_RECORD_CHARS
-        self.record_start = self._number + 1
-        return self.record_start
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.room = MAX_RECORD_CHARS
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._readline(self._room + 1)
+        line = self._text.readline(self.room + 1)
+        self.room -= len(line)
+        if self.room < 0:
+            raise csv.Error("record larger than field limit")
+        if "\0" in line:
+            raise UnicodeError("NUL")
         if not line:
             raise StopIteration
-        self._number += 1
-        self._room -= len(line)
-        if self._room < 0:
-            raise _RecordTooLong("record larger than field limit")
         return line
 
 
-def _reader(lines: Iterator[str], layout: Layout) -> Iterator[list[str]]:
-    dialect = layout.dialect
-    return csv.reader(lines, strict=True, delimiter=dialect.delimiter, skipinitialspace=dialect.skip_initial_space)
-
-
-def _suspicious_neighbour(layout: Layout) -> int:
-    """The column after the URLs, unless its name explains URLs in it; 0 for none."""
-    column = layout.columns.urls + 1
-    if column >= layout.columns.width or column in (*layout.columns.output, layout.columns.serial, layout.columns.name):
-        return 0
-    return 0 if any(word in layout.header[column].lower() for word in _WORDS_OF_ADDRESSES) else column
-
-
-def _too_many_rows(records: Records, max_rows: int) -> UploadTooLarge:
-    what, most = ("empty rows", MAX_EMPTY_ROWS) if records.row_count <= max_rows else ("rows", max_rows)
-    hint = "Remove them." if what == "empty rows" else "Split the catalogue into several files."
-    return UploadTooLarge.whole_file("too_many_rows", f"The file has more than {most:,} {what}.", hint)
+def _refuse_too_many(records: Records, max_rows: int, max_cells: int) -> None:
+    for what, count, most, hint in (
+        ("rows", records.row_count, max_rows, "Split the catalogue into several files."),
+        ("empty rows", records.empty_count, MAX_EMPTY_ROWS, "Remove them."),
+    ):
+        if count > most:
+            raise UploadTooLarge.whole_file("too_many_rows", f"The file has more than {most:,} {what}.", hint)
+    longest, most = max(records.lengths), min(max_cells, MAX_CELLS // records.end)
+    if longest > most:
+        line = records.lines[records.lengths.index(longest)]
+        raise UploadTooLarge.whole_file(
+            "too_many_cells",
+            f"The row that starts in line {line} has {longest:,} cells; at most {most:,} are read "
+            f"in each of {records.row_count:,} rows.",
+            'Put quotes (") round its URL list if it has none, or split the catalogue into several files.',
+            line=line,
+        )
 
 
 def _broken(error: str, line: int) -> InvalidCSV:
@@ -188,8 +154,3 @@ def _broken(error: str, line: int) -> InvalidCSV:
         detail, code = f"{where}, the file is not valid CSV.", "not_a_csv"
     hint = 'Close every quote; a quote inside quoted text is written twice ("").'
     return InvalidCSV.whole_file(code, detail, hint, line=line)
-
-
-def _named(kind: str, numbers: list[int], count: int) -> str:
-    more = f" and {count - len(numbers):,} more" if count > len(numbers) else ""
-    return f"{kind}{'s' if count > 1 else ''} {', '.join(map(str, numbers))}{more}"

@@ -1,18 +1,22 @@
-"""One row of the catalogue: what it means, what is wrong with it, and what was repaired in reading it."""
+"""One row of the catalogue: what it means and what is wrong with it."""
 
-from collections import Counter
+import re
 from dataclasses import dataclass
 
-from image_processor.catalogue.dialect import NAME, SERIAL, URLS, unguard
+from image_processor.catalogue.layout import NAME, SERIAL, URLS, Columns
 from image_processor.catalogue.unquoted import FoldedRow
 from image_processor.errors import CSVProblem
 from image_processor.urls import check_url, split_cell
 
 MAX_NAME_CHARS = 10_000
-_WARNINGS_PER_KIND = 20
 # A list with more has one cause, not a hundred; and 64 MB hold seven million of them.
 _BAD_URLS_PER_ROW = 100
 _URL_HINT = "Write one or more URLs that start with http:// or https://, with commas between them."
+
+# What makes a spreadsheet run a cell (https://owasp.org/www-community/attacks/CSV_Injection). Plain numbers are exempt:
+# a price of -5 stays a number. Spreadsheets take the full-width signs for the ASCII ones.
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_PLAIN_NUMBER = re.compile(r"[+-](?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class ProductRow:
     """One row: `row` is its place among the data rows (from 1), `line` where it starts in the file (from 1).
 
     Texts are as they stand in the file (without our own formula guard). `image_urls` holds one entry per slot, `""` an
-    empty one; `url_cell` is the cell they come from. A row with `problems` is not to be worked.
+    empty one. A row with `problems` is not to be processed. `folded` has all cells of the row.
     """
 
     row: int
@@ -29,12 +33,12 @@ class ProductRow:
     product_name: str
     image_urls: tuple[str, ...]
     problems: tuple[CSVProblem, ...]
-    url_cell: str
+    folded: FoldedRow
 
 
-def read_row(row: int, line: int, folded: FoldedRow, max_urls: int) -> ProductRow:
-    """The row whose serial, name and URL cells are `folded`, checked."""
-    serial, name, url_cell = map(unguard, folded.cells)
+def read_row(row: int, line: int, folded: FoldedRow, columns: Columns, max_urls: int) -> ProductRow:
+    """The row, checked."""
+    serial, name, url_cell = (unguard(folded.cells[place]) for place in columns.meaningful)
     check = _Check(row, line)
     urls: tuple[str, ...] = ()
     if folded.certain:
@@ -43,7 +47,17 @@ def read_row(row: int, line: int, folded: FoldedRow, max_urls: int) -> ProductRo
         urls = check.urls(url_cell, max_urls)
     else:
         check.too_many_cells(url_cell)
-    return ProductRow(row, line, serial, name, urls, tuple(check.problems), url_cell)
+    return ProductRow(row, line, serial, name, urls, tuple(check.problems), folded)
+
+
+def guard(cell: str) -> str:
+    """The cell as it is safe to open in a spreadsheet: with a leading `'` if it would be run as a formula."""
+    return "'" + cell if cell.startswith(_FORMULA_START) and not _PLAIN_NUMBER.fullmatch(cell) else cell
+
+
+def unguard(cell: str) -> str:
+    """The cell without the `'` that `guard` put before it."""
+    return cell[1:] if cell.startswith("'") and guard(cell[1:]) == cell else cell
 
 
 class _Check:
@@ -94,35 +108,3 @@ class _Check:
 
     def _add(self, column: str | None, value: str, code: str, detail: str, hint: str) -> None:
         self.problems.append(CSVProblem(self._line, self._row, column, value[:200], code, detail, hint))
-
-
-class Repairs:
-    """A sentence for every row that was repaired; after the first twenty of a kind only their number."""
-
-    def __init__(self) -> None:
-        self._sentences: list[str] = []
-        self._counts: Counter[str] = Counter()
-
-    def note(self, row: ProductRow, folded: FoldedRow) -> None:
-        """Note what was done to the row, if anything."""
-        if folded.folded_urls:
-            count = sum(map(bool, row.image_urls))
-            read = "1 URL was read" if count == 1 else f"{count} URLs were read"
-            self._add("the URL list was not quoted", f"Row {row.row}: the URL list was not quoted; {read}.")
-        if folded.folded_name:
-            name = row.product_name.strip()
-            shown = name if len(name) <= 100 else name[:99] + "…"
-            self._add(
-                "the product name was not quoted",
-                f"Row {row.row}: the product name was not quoted; it was read as “{shown}”.",
-            )
-
-    def warnings(self) -> list[str]:
-        """The sentences, in the order of the rows."""
-        more = {kind: count - _WARNINGS_PER_KIND for kind, count in self._counts.items() if count > _WARNINGS_PER_KIND}
-        return self._sentences + [f"In {count:,} more rows {kind}." for kind, count in more.items()]
-
-    def _add(self, kind: str, sentence: str) -> None:
-        self._counts[kind] += 1
-        if self._counts[kind] <= _WARNINGS_PER_KIND:
-            self._sentences.append(sentence)

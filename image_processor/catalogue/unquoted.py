@@ -10,29 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from image_processor.catalogue.layout import Columns
 from image_processor.urls import starts_like_url
 
 # After one of these a further cell is a cell of its own ("…/1.jpg,5"), not the rest of the URL ("…/w_300,h_200/1.jpg").
 _COMPLETE_PICTURE = re.compile(r".*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 
 _MOST_NAME_PIECES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where the columns stand: the number of all of them, and the places (from 0) of those that mean something."""
-
-    width: int
-    serial: int
-    name: int
-    urls: int
-    output: tuple[int, ...] = ()
-    error: tuple[int, ...] = ()
-
-    @property
-    def meaningful(self) -> tuple[int, int, int]:
-        """The places of serial, name and URLs."""
-        return self.serial, self.name, self.urls
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +28,20 @@ class FoldedRow:
     folded_urls: bool = False
     folded_name: bool = False
 
+    @property
+    def as_written(self) -> bool:
+        """Whether the row had no surplus cells."""
+        return self.certain and not self.folded_urls and not self.folded_name
 
-def fold_row(cells: list[str], columns: Columns, delimiter: str, most_surplus: int) -> FoldedRow:
-    """The row in the columns of the header; missing cells are empty, surplus ones folded where that is unambiguous.
 
-    More than `most_surplus` surplus cells are not looked into.
-    """
-    cells = _without_empty_tail(cells, columns)
+def fold_row(cells: list[str], columns: Columns, delimiter: str) -> FoldedRow:
+    """The row in the columns of the header; missing cells are empty, surplus ones folded where that is unambiguous."""
+    if len(cells) > columns.width:
+        cells = _without_empty_tail(cells, columns)
     surplus = len(cells) - columns.width
     if surplus <= 0:
         return FoldedRow(cells + [""] * -surplus)
-    extra = _extra_cells(cells, columns, surplus, delimiter) if surplus <= most_surplus else None
+    extra = _extra_cells(cells, columns, surplus, delimiter)
     if extra is None:
         return FoldedRow(_glued(cells, columns, (delimiter, delimiter), (0, surplus)), certain=False)
     for_name, for_urls = extra

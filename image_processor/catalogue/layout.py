@@ -1,24 +1,21 @@
-"""The dialect of a catalogue – delimiter, line ends, header – recognised in reading and kept in writing."""
+"""Where the table begins, its columns, and its dialect: recognised from the start of the file."""
 
-import codecs
 import csv
 import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from image_processor.catalogue.encoding import Encoding, Source, open_text
-from image_processor.catalogue.unquoted import Columns
 from image_processor.errors import CSVProblem, InvalidCSV
 
 SERIAL, NAME, URLS = "S. No.", "Product Name", "Input Image Urls"
 OUTPUT, ERROR = "Output Image Urls", "Error"
 
-# Marketplace templates have some hundred. A short row costs the parser as much as a full one.
+# Marketplace templates have some hundred.
 MAX_COLUMNS = 1_000
-_DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|")
 _HEAD_CHARS = 1_000_000
 _HEAD_RECORDS = 25
 _SAMPLE_RECORDS = 200
@@ -69,6 +66,23 @@ class Dialect:
             if self.bom and self.encoding.startswith("utf-16")
             else self.encoding.replace("-le", "le").replace("-be", "be")
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The number of columns, and the places (from 0) of those that mean something."""
+
+    width: int
+    serial: int
+    name: int
+    urls: int
+    output: tuple[int, ...] = ()
+    error: tuple[int, ...] = ()
+
+    @property
+    def meaningful(self) -> tuple[int, int, int]:
+        """The places of serial, name and URLs."""
+        return self.serial, self.name, self.urls
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +137,9 @@ def recognise_layout(source: Source, encoding: Encoding, called: str) -> Layout:
     return Layout(encoding, dialect, header.cells, columns, header.first_line - 1, titles[1:] if sep else titles)
 
 
-# --- header ----------------------------------------------------------------------------------------------------------
-
-
 def _find_header(head: str, first_choice: str) -> _Header | None:
     """The record that names most of the required columns; among equals the first, by the likeliest delimiter."""
-    delimiters = sorted(_DELIMITERS, key=lambda delimiter: delimiter != first_choice)
+    delimiters = sorted(DELIMITERS, key=lambda delimiter: delimiter != first_choice)
     candidates = itertools.chain.from_iterable(_candidates(head, delimiter) for delimiter in delimiters)
     return max(candidates, key=lambda header: (header.recognised, -header.first_line), default=None)
 
@@ -224,49 +235,3 @@ def _is_rectangular(lines: list[str], delimiter: str, skip_initial_space: bool) 
         return all(len(cells) <= width for cells in itertools.islice(reader, _SAMPLE_RECORDS))
     except (StopIteration, csv.Error):
         return False
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-# What makes a spreadsheet run a cell (https://owasp.org/www-community/attacks/CSV_Injection). Plain numbers are exempt:
-# a price of -5 stays a number. Spreadsheets take the full-width signs for the ASCII ones.
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_PLAIN_NUMBER = re.compile(r"[+-](?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?", re.ASCII)
-
-
-def guard(cell: str) -> str:
-    """The cell as it is safe to open in a spreadsheet: with a leading `'` if it would be run as a formula."""
-    return "'" + cell if cell.startswith(_FORMULA_START) and not _PLAIN_NUMBER.fullmatch(cell) else cell
-
-
-def unguard(cell: str) -> str:
-    """The cell without the `'` that `guard` put before it."""
-    return cell[1:] if cell.startswith("'") and guard(cell[1:]) == cell else cell
-
-
-class DialectWriter:
-    """Writes rows of text cells to `destination`, in a dialect, safe for spreadsheets."""
-
-    _BOMS = (("utf-8", codecs.BOM_UTF8), ("utf-16-le", codecs.BOM_UTF16_LE), ("utf-16-be", codecs.BOM_UTF16_BE))
-
-    def __init__(self, destination: BinaryIO, dialect: Dialect) -> None:
-        self._destination = destination
-        self._dialect = dialect
-        # The writer quotes cells that contain a character of its line end. The other delimiters belong to it because a
-        # spreadsheet may split the file at one of them, and a lone CR because it would make two rows of a cell. `write`
-        # puts the dialect's own line end there.
-        self._quoted = "\r\n" + "".join(_DELIMITERS).replace(dialect.delimiter, "")
-        self._writer = csv.writer(self, delimiter=dialect.delimiter, lineterminator=self._quoted)
-        if dialect.bom:
-            destination.write(dict(self._BOMS)[dialect.encoding])
-        if dialect.sep_line:
-            self.write(f"sep={dialect.delimiter}")
-
-    def row(self, cells: Iterable[str]) -> None:
-        """Write one row."""
-        self._writer.writerow([guard(cell) for cell in cells])
-
-    def write(self, line: str) -> None:
-        """One finished line, from the writer of the standard library. What the encoding lacks becomes `?`."""
-        text = line.removesuffix(self._quoted) + self._dialect.line_terminator
-        self._destination.write(text.encode(self._dialect.encoding, "replace"))

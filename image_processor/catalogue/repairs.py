@@ -1,0 +1,98 @@
+"""What was repaired or left out in reading a catalogue, as sentences for its owner."""
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+
+from image_processor.catalogue.layout import ERROR, OUTPUT, Layout
+from image_processor.catalogue.records import Records
+from image_processor.catalogue.rows import ProductRow
+from image_processor.urls import starts_like_url
+
+_WARNINGS_PER_KIND = 20
+_NAMED = 10
+# A column of web addresses beside the image URLs is no surprise when its name says so.
+_WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
+
+
+def layout_warnings(layout: Layout) -> list[str]:
+    """What was noticed about the file as a whole."""
+    warnings = [f"Line {line} was skipped, it stands above the header: “{text}”." for line, text in layout.titles]
+    if layout.encoding.name == "cp1252":
+        warnings.insert(0, "The file is not UTF-8; it was read as Windows-1252. Check letters with accents.")
+    if layout.dialect.skip_initial_space:
+        warnings.append("Blanks between the delimiters and the quotes were left out.")
+    if layout.columns.output:
+        warnings.append(f"The column “{OUTPUT}” is there already; it is replaced.")
+    if layout.columns.error:
+        warnings.append(f"The column “{ERROR}” is there already; it is left out of the output.")
+    return warnings
+
+
+def empty_rows_warning(records: Records) -> list[str]:
+    """That empty rows were skipped, if there are any."""
+    if not (count := records.empty_count):
+        return []
+    what = "1 empty row was" if count == 1 else f"{count:,} empty rows were"
+    return [f"{what} skipped ({_named('line', records.empty_lines, count)})."]
+
+
+class Repairs:
+    """What was repaired in single rows: of each kind the first twenty are named, the others counted."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._neighbour = _suspicious_neighbour(layout)
+        self._rows_with_neighbour: list[int] = []
+        self._sentences: list[str] = []
+        self._counts: Counter[str] = Counter()
+
+    def note(self, row: ProductRow) -> None:
+        """Note what was done to the row, if anything."""
+        if row.folded.folded_urls:
+            count = sum(map(bool, row.image_urls))
+            read = "1 URL was read" if count == 1 else f"{count} URLs were read"
+            self._add("the URL list was not quoted", f"Row {row.row}: the URL list was not quoted; {read}.")
+        if row.folded.folded_name:
+            name = row.product_name.strip()
+            shown = name if len(name) <= 100 else name[:99] + "…"
+            self._add(
+                "the product name was not quoted",
+                f"Row {row.row}: the product name was not quoted; it was read as “{shown}”.",
+            )
+        if self._neighbour and row.folded.as_written and starts_like_url(row.folded.cells[self._neighbour]):
+            self._rows_with_neighbour.append(row.row)
+
+    def warnings(self) -> list[str]:
+        """The sentences, in the order of the rows."""
+        more = {kind: count - _WARNINGS_PER_KIND for kind, count in self._counts.items() if count > _WARNINGS_PER_KIND}
+        return [
+            *self._neighbour_warning(),
+            *self._sentences,
+            *(f"In {count:,} more rows {kind}." for kind, count in more.items()),
+        ]
+
+    def _neighbour_warning(self) -> list[str]:
+        if not (rows := self._rows_with_neighbour):
+            return []
+        return [
+            f"The column after the image URLs holds web addresses too ({_named('row', rows, len(rows))}). "
+            "If they belong to the images, put quotes round the whole URL list."
+        ]
+
+    def _add(self, kind: str, sentence: str) -> None:
+        self._counts[kind] += 1
+        if self._counts[kind] <= _WARNINGS_PER_KIND:
+            self._sentences.append(sentence)
+
+
+def _suspicious_neighbour(layout: Layout) -> int:
+    """The column after the URLs, unless its name explains URLs in it; 0 for none."""
+    column = layout.columns.urls + 1
+    if column >= layout.columns.width or column in (*layout.columns.output, layout.columns.serial, layout.columns.name):
+        return 0
+    return 0 if any(word in layout.header[column].lower() for word in _WORDS_OF_ADDRESSES) else column
+
+
+def _named(kind: str, numbers: Iterable[int], count: int) -> str:
+    first = ", ".join(map(str, islice(numbers, _NAMED)))
+    return f"{kind}{'s' if count > 1 else ''} {first}" + (f" and {count - _NAMED:,} more" if count > _NAMED else "")
