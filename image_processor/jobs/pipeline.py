@@ -10,12 +10,12 @@ from image_processor.jobs.image_job import ImageJob
 from image_processor.jobs.status import final_message, outcome_of, product_status, webhook_payload
 from image_processor.logs import belonging_to
 from image_processor.store import (
-    ImageResult,
     NewImage,
     NewProduct,
     Outcome,
     ProcessingRequest,
     Product,
+    ProductImage,
     ProductOutput,
     Repository,
     RequestStatus,
@@ -100,14 +100,14 @@ class Pipeline:
             log.warning("request %s: %d files are missing or short; worked again", request.id, len(missing))
             self._repository.put_back(request.id, missing)
 
-    def _missing_files(self, request_id: str) -> list[ImageResult]:
+    def _missing_files(self, request_id: str) -> list[ProductImage]:
         return [
             image
             for image in self._completed_images(request_id)
             if not self._storage.holds(request_id, image.output_url or "", image.bytes_out or 0)
         ]
 
-    def _completed_images(self, request_id: str) -> Iterator[ImageResult]:
+    def _completed_images(self, request_id: str) -> Iterator[ProductImage]:
         last = 0
         while images := self._repository.completed_images(request_id, after_id=last, limit=IMAGES_PER_PAGE):
             yield from images
@@ -125,10 +125,10 @@ class Pipeline:
             self._repository.save_outputs(outputs)
             yield from (output.output_image_urls for output in outputs)
 
-    def _results(self, request_id: str) -> Iterator[tuple[Sequence[Product], list[ImageResult]]]:
+    def _results(self, request_id: str) -> Iterator[tuple[Sequence[Product], Sequence[ProductImage]]]:
         row = 0
         while products := self._repository.products(request_id, after_row=row, limit=ROWS_PER_PAGE):
-            yield products, self._repository.results_of([product.id for product in products])
+            yield products, self._repository.images_of([product.id for product in products])
             row = products[-1].row
 
     def _finish(self, request: ProcessingRequest) -> None:
@@ -174,14 +174,14 @@ def _new_product(row: ProductRow) -> NewProduct:
     return NewProduct(row.row, row.serial_number, row.product_name, list(row.image_urls), images)
 
 
-def _outputs(products: Sequence[Product], images: Sequence[ImageResult]) -> list[ProductOutput]:
-    by_product: dict[int, list[ImageResult]] = {product.id: [] for product in products}
+def _outputs(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductOutput]:
+    by_product: dict[int, list[ProductImage]] = {product.id: [] for product in products}
     for image in images:
         by_product[image.product_id].append(image)
     return [_output(product, by_product[product.id]) for product in products]
 
 
-def _output(product: Product, images: Sequence[ImageResult]) -> ProductOutput:
+def _output(product: Product, images: Sequence[ProductImage]) -> ProductOutput:
     urls: list[str | None] = [None] * len(product.input_image_urls)
     for image in images:
         urls[image.position - 1] = image.output_url

@@ -19,9 +19,8 @@ from image_processor.store.models import (
     WebhookDelivery,
     db,
 )
-from image_processor.store.repository import (
+from image_processor.store.products import (
     ImageRecord,
-    ImageResult,
     ImageTask,
     NewImage,
     NewProduct,
@@ -39,7 +38,6 @@ __all__ = [
     "Health",
     "ImageFilter",
     "ImageRecord",
-    "ImageResult",
     "ImageStatus",
     "ImageTask",
     "Listings",

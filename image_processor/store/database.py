@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, CursorResult, Engine, Executable, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, IntegrityError, TimeoutError
 from sqlalchemy.orm import Session
@@ -82,6 +83,11 @@ class Database:
         """Find out whether the database can be written just now. Raises StoreUnavailable."""
         with self.write() as session:
             session.execute(text("UPDATE requests SET id = id WHERE id = ''"))
+
+
+def execute_counting(session: Session, statement: Executable) -> int:
+    """Execute an UPDATE or DELETE and give the number of rows it met."""
+    return cast(CursorResult[Any], session.execute(statement)).rowcount
 
 
 @contextmanager

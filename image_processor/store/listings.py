@@ -10,12 +10,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from image_processor.store.database import Database
 from image_processor.store.models import (
+    UNFINISHED_JOBS,
     ImageStatus,
     ProcessingRequest,
     Product,
     ProductImage,
     ProductStatus,
-    RequestStatus,
 )
 
 NOT_DONE_WELL = (ImageStatus.FAILED, ImageStatus.CANCELLED)
@@ -65,10 +65,11 @@ class Listings:
     def queue(self) -> tuple[int, int]:
         """How many requests are not done, and how many of their images are not final."""
         row = ProcessingRequest
-        unfinished = (RequestStatus.PENDING, RequestStatus.PROCESSING)
         waiting = func.coalesce(func.sum(row.total - row.succeeded - row.failed - row.cancelled), 0)
         with self._read() as session:
-            requests, images = session.execute(select(func.count(), waiting).where(row.status.in_(unfinished))).one()
+            requests, images = session.execute(
+                select(func.count(), waiting).where(row.status.in_(UNFINISHED_JOBS))
+            ).one()
             return requests, images
 
     def images(

@@ -38,7 +38,7 @@ class RequestStatus(StrEnum):
     @property
     def done(self) -> bool:
         """Whether nothing more will happen to the request by itself."""
-        return self not in (RequestStatus.PENDING, RequestStatus.PROCESSING)
+        return self not in UNFINISHED_JOBS
 
 
 class ImageStatus(StrEnum):
@@ -49,6 +49,10 @@ class ImageStatus(StrEnum):
     COMPLETED = "Completed"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
+
+
+UNFINISHED_JOBS = (RequestStatus.PENDING, RequestStatus.PROCESSING)
+UNFINISHED_IMAGES = (ImageStatus.PENDING, ImageStatus.PROCESSING)
 
 
 class ProductStatus(StrEnum):

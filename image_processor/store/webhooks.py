@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from sqlalchemy import or_, select, update
 
-from image_processor.store.database import Database, now
+from image_processor.store.database import Database, execute_counting, now
 from image_processor.store.models import DeliveryState, ReceivedCallback, WebhookAttempt, WebhookDelivery
 from image_processor.urls import host_of
 
@@ -86,12 +86,12 @@ class Outbox:
         """Make a delivery due again, from the start of the schedule. False when the request has no such delivery."""
         at = now()
         with self._write() as session:
-            found = session.execute(
+            again = (
                 update(WebhookDelivery)
                 .where(WebhookDelivery.id == delivery_id, WebhookDelivery.request_id == request_id)
                 .values(state=DeliveryState.PENDING, step=0, due_at=at, scheduled_at=at)
             )
-            return bool(found.rowcount)  # type: ignore[attr-defined]
+            return bool(execute_counting(session, again))
 
     def deliveries(self, request_id: str) -> Sequence[WebhookDelivery]:
         """All deliveries of a request, oldest first."""

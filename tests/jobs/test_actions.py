@@ -23,7 +23,7 @@ from app import create_app
 from image_processor.jobs.webhook import new_secret
 from image_processor.store.database import Database, now
 from image_processor.store.models import ProcessingRequest, RequestStatus, db
-from image_processor.store.repository import Repository
+from image_processor.store.products import Repository
 from image_processor.store.webhooks import Outbox, new_delivery
 
 CSV = catalogue(["https://a.example/1.jpg"])

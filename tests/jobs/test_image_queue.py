@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from image_processor.download.host_limits import HostLimits
 from image_processor.errors import FetchConnectionError
 from image_processor.jobs.image_queue import LOOK_AHEAD, ImageWindow
-from image_processor.store.repository import ImageTask
+from image_processor.store.products import ImageTask
 
 
 class Shelf:

@@ -23,7 +23,7 @@ from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.webhook import attempt, new_secret, signatures, valid_secret, verify
 from image_processor.store.database import Database
 from image_processor.store.models import db
-from image_processor.store.repository import Repository
+from image_processor.store.products import Repository
 from image_processor.store.webhooks import Outbox, new_delivery
 
 

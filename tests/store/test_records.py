@@ -18,7 +18,7 @@ from image_processor.store.models import (
     WebhookDelivery,
 )
 from image_processor.store.models import DeliveryState as State
-from image_processor.store.repository import (
+from image_processor.store.products import (
     ImageRecord,
     ImageTask,
     NewImage,
@@ -104,7 +104,7 @@ def test_the_same_url_is_worked_once_and_fills_every_slot(repository: Repository
 
     assert counts(repository) == (0, 1, 3, 0, 30, 12)
     product = repository.products(ID)[0]
-    by_place = {image.position: (image.status, image.output_url) for image in repository.results_of([product.id])}
+    by_place = {image.position: (image.status, image.output_url) for image in repository.images_of([product.id])}
     assert by_place[1] == by_place[3] == by_place[4] == ("Completed", f"u{tasks[0].id}")
     assert by_place[2] == ("Processing", None)
 
@@ -162,7 +162,7 @@ def test_an_image_whose_file_is_gone_leaves_the_counters_and_comes_back(reposito
     tasks = with_images(repository, "a", "b")
     repository.record_images(ID, [], [done(task) for task in tasks])
     product = repository.products(ID)[0]
-    gone = [image for image in repository.results_of([product.id]) if image.position == 2]
+    gone = [image for image in repository.images_of([product.id]) if image.position == 2]
 
     repository.put_back(ID, gone)
 

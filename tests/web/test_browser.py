@@ -24,7 +24,7 @@ from servers import ImageHost, Page, Receiver, SkulightServer, image_host, wait_
 
 from app import create_app
 from image_processor.store.models import ImageStatus, ProcessingRequest, Product, ProductImage, RequestStatus, db
-from image_processor.store.repository import url_key
+from image_processor.store.products import url_key
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests")
 axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
