@@ -20,7 +20,7 @@ import image_processor
 
 # A pattern that looks at each pair of characters takes minutes for this many, a linear one some milliseconds.
 REPETITIONS = 100_000
-SECONDS = 300
+SECONDS = 900
 METHODS = ("match", "fullmatch", "search", "sub", "split", "findall", "finditer")
 OUTSIDE = ("\n", "\x01", "")  # what no pattern, or only some, match
 EXAMPLES = {
