@@ -45,6 +45,12 @@ def is_running(pid: int) -> bool:
     return _proc(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])
 
 
+def cpu_time(pid: int) -> int:
+    """What a process has used, in clock ticks; 0 when it is gone."""
+    fields = _proc(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
 def session(leader: int) -> list[int]:
     """The processes of a session, by pid."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
