@@ -30,12 +30,16 @@ def _numbers() -> "array[int]":
     return array("I")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Records:
-    """The records of the table, the header first: the line where each starts, and its number of cells (0: empty)."""
+    """The records of the table, the header first: the line where each starts, and its number of cells (0: empty).
+
+    `longest`: the most cells of any record, an empty one included, and its line.
+    """
 
     lines: "array[int]" = field(default_factory=_numbers)
     lengths: "array[int]" = field(default_factory=_numbers)
+    longest: tuple[int, int] = (0, 0)
 
     @property
     def row_count(self) -> int:
@@ -76,6 +80,8 @@ def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) 
             for cells in reader:
                 records.lines.append(line)
                 records.lengths.append(len(cells) if "".join(cells).strip() else 0)
+                if len(cells) > records.longest[0]:
+                    records.longest = len(cells), line
                 if len(records.lines) > max_rows + MAX_EMPTY_ROWS + 1:
                     break
                 line = layout.lines_above + reader.line_num + 1
@@ -123,9 +129,8 @@ def _refuse_too_many(records: Records, max_rows: int, max_cells: int) -> None:
     ):
         if count > most:
             raise UploadTooLarge.whole_file("too_many_rows", f"The file has more than {most:,} {what}.", hint)
-    longest, most = max(records.lengths), min(max_cells, MAX_CELLS // records.end)
+    (longest, line), most = records.longest, min(max_cells, MAX_CELLS // records.end)
     if longest > most:
-        line = records.lines[records.lengths.index(longest)]
         raise UploadTooLarge.whole_file(
             "too_many_cells",
             f"The row that starts in line {line} has {longest:,} cells; at most {most:,} are read "

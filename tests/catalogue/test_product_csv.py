@@ -205,6 +205,15 @@ def test_every_spelling_of_the_header_is_understood(header: str) -> None:
     assert rows_of(read_products(f"{header}\n{row}\n".encode())) == [("1", "a", (A,))]
 
 
+def test_the_longest_row_may_stand_anywhere_in_a_long_file() -> None:
+    plain, unquoted = f"1,a,{A}\n", f"2,b,{A},{B},{C}\n"
+    for before, after in ((0, 2_500), (1_200, 1_200), (2_500, 0)):
+        text = H + plain * before + unquoted + ",,,,,,\n" + plain * after
+        rows = rows_of(read_products(text.encode()))
+        assert rows[before] == ("2", "b", (A, B, C))
+        assert rows[:before] + rows[before + 1 :] == [("1", "a", (A,))] * (before + after)
+
+
 def test_rows_can_be_read_from_the_middle() -> None:
     catalogue = read_products((H + "".join(f"{number},a,{A}\n\n" for number in range(1, 8))).encode())
     assert [(row.row, row.line, row.serial_number) for row in catalogue.rows(start_after=5)] == [
@@ -558,7 +567,7 @@ def test_errors_keep_the_whole_url_cell_of_a_row_with_too_many_cells() -> None:
 
 
 def test_empty_rows_of_any_length_change_nothing() -> None:
-    catalogue = read_products((H + ",,\n" + "," * 5_000 + f"\n1,a,{A}\n" + ",,,,\n" * 1_000).encode())
+    catalogue = read_products((H + ",,\n" + "," * 500 + f"\n1,a,{A}\n" + ",,,,\n" * 1_000).encode())
     assert rows_of(catalogue) == [("1", "a", (A,))]
     assert output_of(catalogue).decode() == H.strip() + f",Output Image Urls\n1,a,{A},\n"
 
