@@ -136,6 +136,8 @@ class _Process:
         self.is_busy = False
         self._is_ready = False
         self._connection, theirs = Pipe()
+        self._arrivals = select.poll()
+        self._arrivals.register(self._connection.fileno(), select.POLLIN)
         self._stderr = tempfile.TemporaryFile("a+b")  # closed with the process
         parent = str(Path(__file__).parents[2])
         with theirs:
@@ -170,7 +172,7 @@ class _Process:
 
     def _receive(self, seconds: float, is_abandoned: Callable[[], bool]) -> Any:
         deadline = time.monotonic() + seconds
-        while not self._connection.poll(LOOK_SECONDS):
+        while not self._arrivals.poll(1_000 * LOOK_SECONDS):
             if is_abandoned():
                 raise ImageCancelled
             if time.monotonic() > deadline:
