@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from image_processor.store.repository import ImageTask
 
 from image_processor.download.addresses import AddressHoles
 from image_processor.download.client import GuardedClient
@@ -15,6 +14,7 @@ from image_processor.imaging.pool import ImagePool
 from image_processor.jobs.image_job import ImageProcessor
 from image_processor.jobs.metrics import Metrics
 from image_processor.store.files import Storage
+from image_processor.store.products import ImageTask
 
 IMAGE = ImageTask(1, 1, 1, "http://127.0.0.1:2/a.jpg", "127.0.0.1:2", 1)
 
