@@ -48,8 +48,8 @@ _MAX_POST_ANSWER = 4_096
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Below /static/samples/: plain names only, so that no spelling of `..` or of a slash has to be understood.
 _SAMPLE = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:\?.*)?")
-# Names of one server: the sample is fetched as 127.0.0.1 by a program and uploaded at localhost by a browser. Whoever
-# uploads chooses among them anyway, by the name under which he calls.
+# Names of one server: the sample is fetched as 127.0.0.1 by a program and uploaded at localhost by a browser. A
+# client chooses among them anyway, by the name that it connects to.
 _LOOPBACK_NAME = re.compile(r"\A(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
 _CODINGS: Final = ("gzip", "x-gzip", "deflate")

@@ -105,7 +105,7 @@ class Jobs:
             return session.get(ProcessingRequest, request_id)
 
     def say(self, request_id: str, message: str) -> None:
-        """Let a request that is being worked tell something, unless somebody asked to cancel it."""
+        """Set the message of a job that is running, unless it is being cancelled."""
         row = ProcessingRequest
         with self._write() as session:
             session.execute(
