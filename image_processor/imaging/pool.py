@@ -8,12 +8,12 @@ this is the standard library's `Popen` and `Connection` and no pool of somebody 
 import fcntl
 import logging
 import os
+import pickle
 import resource
 import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 import weakref
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Final, ParamSpec, TypeVar, cast
 
 from image_processor.errors import Crashed, ImageCancelled, SkulightError, TooManyPixels, TooSlow
 from image_processor.imaging.fair_queue import FairQueue
@@ -136,9 +136,6 @@ class _Process:
         self.is_busy = False
         self._is_ready = False
         self._connection, theirs = Pipe()
-        self._arrivals = select.poll()
-        self._arrivals.register(self._connection.fileno(), select.POLLIN)
-        self._stderr = tempfile.TemporaryFile("a+b")  # closed with the process
         parent = str(Path(__file__).parents[2])
         with theirs:
             self._child = subprocess.Popen(
@@ -146,10 +143,15 @@ class _Process:
                 [sys.executable, "-P", "-c", _CHILD, parent, str(theirs.fileno()), str(memory_bytes)],
                 stdin=subprocess.PIPE,  # its end tells the child that we have ended
                 stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
+                stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | _CHILD_ENVIRONMENT,
             )
+        self._stderr = cast(BinaryIO, self._child.stderr)
+        self._said = b""
+        self._arrivals = select.poll()
+        for end in self._connection, self._stderr:
+            self._arrivals.register(end, select.POLLIN)
 
     def call(
         self, seconds: float, is_abandoned: Callable[[], bool], function: Callable[..., T], args: Any, kwargs: Any
@@ -159,7 +161,7 @@ class _Process:
         try:
             if not self._is_ready:
                 self._is_ready = self._receive(START_SECONDS, is_abandoned)
-            self._connection.send((function, args, kwargs))
+            self._connection.send_bytes(pickle.dumps((function, args, kwargs)))
             succeeded, result = self._receive(seconds, is_abandoned)
             self.is_busy = False
         except (EOFError, OSError) as error:
@@ -172,12 +174,16 @@ class _Process:
 
     def _receive(self, seconds: float, is_abandoned: Callable[[], bool]) -> Any:
         deadline = time.monotonic() + seconds
-        while not self._arrivals.poll(1_000 * LOOK_SECONDS):
+        while True:
+            readable = [descriptor for descriptor, _ in self._arrivals.poll(1_000 * LOOK_SECONDS)]
+            if self._stderr.fileno() in readable:
+                self._said = (self._said + os.read(self._stderr.fileno(), select.PIPE_BUF))[:_STDERR_BYTES]
+            if self._connection.fileno() in readable:
+                return pickle.loads(self._connection.recv_bytes())
             if is_abandoned():
                 raise ImageCancelled
             if time.monotonic() > deadline:
                 raise TooSlow
-        return self._connection.recv()
 
     def is_alive(self) -> bool:
         """Whether the process can take another call."""
@@ -192,17 +198,16 @@ class _Process:
         """End the process and close what it was reached by."""
         self.kill()
         self._connection.close()
-        self._stderr.close()
-        if self._child.stdin is not None:
-            self._child.stdin.close()
+        for pipe in self._child.stdin, self._child.stderr:
+            if pipe is not None:
+                pipe.close()
 
     def _log_stderr(self) -> None:
         """What C libraries print goes into the log, as a line like any other."""
-        if os.fstat(self._stderr.fileno()).st_size:
-            self._stderr.seek(0)
-            said = self._stderr.read(_STDERR_BYTES).decode(errors="replace")
-            self._stderr.truncate(0)
-            log.warning("image process %d: %s", self._child.pid, " | ".join(said.split("\n")).strip(" |"))
+        if self._said:
+            lines = self._said.decode(errors="replace").split("\n")
+            log.warning("image process %d: %s", self._child.pid, " | ".join(lines).strip(" |"))
+            self._said = b""
 
 
 # ---- in the child process -------------------------------------------------------------------------------------------
@@ -216,13 +221,13 @@ def serve(descriptor: int, memory_bytes: int) -> None:
 
     load_codecs()
     connection = Connection(descriptor)
-    connection.send(True)  # ready
+    connection.send_bytes(pickle.dumps(True))  # ready
     while True:
         try:
-            function, args, kwargs = connection.recv()
+            call = connection.recv_bytes()
         except EOFError:
             return
-        connection.send(_outcome(function, args, kwargs))
+        connection.send_bytes(pickle.dumps(_outcome(*pickle.loads(call))))
 
 
 def _outcome(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:

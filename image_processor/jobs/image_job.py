@@ -4,11 +4,13 @@ The job thread decides and records, download threads process. A download thread 
 thread never the network.
 """
 
+import contextlib
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +36,6 @@ from image_processor.store import (
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.01  # more images finish in a moment: one wake-up for all of them
 BATCH_SECONDS = 0.4
 BATCH_IMAGES = 256
 WAKE_SECONDS = 0.125
@@ -181,6 +182,7 @@ class ImageJob:
         self._options = CompressOptions(request.quality, request.max_dimension, request.format)  # type: ignore[arg-type]
         self._window = ImageWindow(partial(repository.pending_images, request.id), limits)
         self._running: dict[Future[StoredImage], Turn] = {}
+        self._finished: queue.SimpleQueue[Future[StoredImage]] = queue.SimpleQueue()
         self._started = False  # an image since the last batch
         self._abandoned = False
         self._records: list[ImageRecord] = []
@@ -220,23 +222,33 @@ class ImageJob:
                 lambda: self._abandoned,
             )
             try:
-                self._running[self._threads.submit(process)] = turn
+                future = self._threads.submit(process)
             except StoreUnavailable:
                 self._limits.leave(turn.image.host, ImageCancelled())
                 raise
+            self._running[future] = turn
             self._started = True
+            future.add_done_callback(self._finished.put)
 
     def _collect(self) -> None:
         """Wait a moment for results, then take every one that is there."""
-        wait(self._running, timeout=WAKE_SECONDS, return_when=FIRST_COMPLETED)
-        if self._threads.stopping.wait(GATHER_SECONDS):
+        with contextlib.suppress(queue.Empty):
+            self._take_result(self._finished.get(timeout=WAKE_SECONDS))
+            while True:
+                self._take_result(self._finished.get_nowait())
+        self._check_stop()
+
+    def _take_result(self, future: Future[StoredImage]) -> None:
+        self._check_stop()  # before the result: when the process ends, its images fail
+        turn = self._running.pop(future)
+        if error := future.exception():
+            self._retry_or_fail(turn, error)
+        else:
+            self._succeed(turn, future.result())
+
+    def _check_stop(self) -> None:
+        if self._threads.stopping.is_set():
             raise Stopped
-        for future in [future for future in self._running if future.done()]:
-            turn = self._running.pop(future)
-            if error := future.exception():
-                self._retry_or_fail(turn, error)
-            else:
-                self._succeed(turn, future.result())
 
     def _retry_or_fail(self, turn: Turn, error: BaseException) -> None:
         turn = replace(turn, attempts=turn.attempts + 1)

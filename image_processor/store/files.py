@@ -99,12 +99,11 @@ class Storage:
         try:
             yield file
         finally:
-            file.seek(0)
-            file.truncate()
+            file.truncate(0)
             self._originals.append(file)
 
     def _new_original(self) -> BinaryIO:
-        file = open(self._temporary(str(self._downloads)), "x+b")
+        file = open(self._temporary(str(self._downloads)), "ab")
         fcntl.lockf(file, fcntl.LOCK_EX)  # its owner lives
         return file
 

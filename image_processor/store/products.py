@@ -11,7 +11,7 @@ from typing import Any, cast
 from sqlalchemy import bindparam, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from image_processor.store.database import Database, now
+from image_processor.store.database import Database, now, read_rows
 from image_processor.store.jobs import Jobs
 from image_processor.store.models import (
     UNFINISHED_IMAGES,
@@ -123,13 +123,13 @@ class Products:
     def products(self, request_id: str, after_row: int = 0, limit: int = 100) -> Sequence[Product]:
         """The products after a row, in order."""
         page = (
-            select(Product)
+            select(Product.__table__)
             .where(Product.request_id == request_id, Product.row > after_row)
             .order_by(Product.row)
             .limit(limit)
         )
         with self._read() as session:
-            return session.scalars(page).all()
+            return read_rows(session, page)
 
     def save_outputs(self, outputs: Sequence[ProductOutput]) -> None:
         """Write the result of a chunk of rows into the products table."""
@@ -151,7 +151,7 @@ class Products:
             .limit(limit)
         )
         with self._read() as session:
-            return cast(Sequence[ProductImage], session.execute(images).all())
+            return read_rows(session, images)
 
     def completed_images(self, request_id: str, after_id: int, limit: int) -> Sequence[ProductImage]:
         """The images that have a file, by id."""
@@ -175,7 +175,7 @@ class Products:
         image, same = ProductImage, aliased(ProductImage)
         copies = select(func.count()).where(same.same_as_id == image.id).scalar_subquery()
         pending = (
-            select(image.id, image.row, image.position, image.input_url, image.host, copies + 1)
+            select(image.id, image.row, image.position, image.input_url, image.host, (copies + 1).label("slots"))
             .where(
                 image.request_id == request_id,
                 image.status == ImageStatus.PENDING,
@@ -187,7 +187,7 @@ class Products:
             .limit(limit)
         )
         with self._read() as session:
-            return [ImageTask(*task) for task in session.execute(pending)]
+            return [ImageTask(*task) for task in read_rows(session, pending)]
 
     def record_images(self, request_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
         """Write a batch: what was begun, what is final, and the counters, in one transaction.
