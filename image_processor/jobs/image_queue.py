@@ -20,7 +20,7 @@ from image_processor.store import ImageTask
 
 CHUNK = 128
 LOOK_AHEAD = 512
-LANE_FULL = 64
+LANE_FULL = 128
 MOST_HELD_LANES = 200
 
 

@@ -98,7 +98,7 @@ def read_rows(session: Session, statement: Select[Any]) -> list[Any]:
     rows = statement.subquery()
     cells = [func.json(cell) if isinstance(cell.type, JSON) else cell for cell in rows.c]
     text = session.scalar(select(func.json_group_array(func.json_array(*cells))))
-    row = namedtuple("row", rows.c.keys())
+    row = namedtuple("row", list(rows.c.keys()))  # type: ignore[misc]  # mypy wants the names at once
     return [row._make(cells) for cells in json.loads(text or "[]")]
 
 

@@ -5,10 +5,11 @@ Counters change by SQL, in the transaction of what they count: `+= 1` in Python 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from image_processor.store.database import Database, now, read_rows
@@ -172,22 +173,9 @@ class Products:
         self, request_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
     ) -> list[ImageTask]:
         """Images to be processed, by id: those of one `host`, or of all hosts but some. A URL is listed once."""
-        image, same = ProductImage, aliased(ProductImage)
-        copies = select(func.count()).where(same.same_as_id == image.id).scalar_subquery()
-        pending = (
-            select(image.id, image.row, image.position, image.input_url, image.host, (copies + 1).label("slots"))
-            .where(
-                image.request_id == request_id,
-                image.status == ImageStatus.PENDING,
-                image.same_as_id.is_(None),
-                image.id > after_id,
-                image.host.not_in(without) if host is None else image.host == host,
-            )
-            .order_by(image.id)
-            .limit(limit)
-        )
+        chosen = {"request_id": request_id, "after_id": after_id, "limit": limit, "host": host, "without": without}
         with self._read() as session:
-            return [ImageTask(*task) for task in read_rows(session, pending)]
+            return [ImageTask(*task) for task in session.execute(_pending(host is not None), chosen)]
 
     def record_images(self, request_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
         """Write a batch: what was begun, what is final, and the counters, in one transaction.
@@ -314,6 +302,25 @@ _FINALISE = (
 
 def _record_values(record: ImageRecord) -> dict[str, Any]:
     return {"image_id": record.image.id} | {f"new_{name}": getattr(record, name) for name in _FINAL_COLUMNS}
+
+
+@cache  # to build it took longer than to execute it
+def _pending(of_one_host: bool) -> Select[tuple[Any, ...]]:
+    image, same = ProductImage, aliased(ProductImage)
+    copies = select(func.count()).where(same.same_as_id == image.id).scalar_subquery()
+    others = image.host.not_in(bindparam("without", expanding=True))
+    return (
+        select(image.id, image.row, image.position, image.input_url, image.host, copies + 1)
+        .where(
+            image.request_id == bindparam("request_id"),
+            image.status == ImageStatus.PENDING,
+            image.same_as_id.is_(None),
+            image.id > bindparam("after_id"),
+            image.host == bindparam("host") if of_one_host else others,
+        )
+        .order_by(image.id)
+        .limit(bindparam("limit"))
+    )
 
 
 class Repository(Jobs, Products):
