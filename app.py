@@ -43,8 +43,7 @@ from image_processor.imaging import Compressor, ImagePool
 from image_processor.jobs import (
     RETRY_SECONDS,
     SECRET_FORM,
-    Answers,
-    Control,
+    Actions,
     Deliveries,
     DownloadThreads,
     ImageJob,
@@ -52,6 +51,7 @@ from image_processor.jobs import (
     Inbox,
     Metrics,
     Pipeline,
+    Queries,
     Sources,
     Thumbnails,
     UploadOptions,
@@ -64,7 +64,7 @@ from image_processor.logs import CallIds, formatter
 from image_processor.store import Database, Health, Listings, Outbox, Repository, Storage, db, prepare_engine
 from image_processor.urls import check_url, normalise
 from image_processor.web import (
-    Door,
+    Guard,
     Problem,
     api_blueprint,
     complete_document,
@@ -288,7 +288,7 @@ def _build(app: Flask, settings: Settings) -> None:
         max_attempts=settings.max_attempts,
     )
     webhook_secrets = _webhook_secrets(settings)
-    control = Control(repository, outbox, storage)
+    control = Actions(repository, outbox, storage)
     deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
     worker = Worker(
         settings.instance_path / "worker.lock",
@@ -304,7 +304,7 @@ def _build(app: Flask, settings: Settings) -> None:
         stop_images=pool.stop,
     )
     defaults = UploadOptions(settings.quality, settings.max_dimension)
-    answers = Answers(repository, listings, outbox, storage, health, csv_limits)
+    answers = Queries(repository, listings, outbox, storage, health, csv_limits)
     app.extensions.update(
         worker=worker,
         storage=storage,
@@ -320,9 +320,9 @@ def _build(app: Flask, settings: Settings) -> None:
     )
 
 
-def _door(settings: Settings) -> Door:
+def _door(settings: Settings) -> Guard:
     own = _own_names(settings.public_base_url) if settings.public_base_url else ()
-    return Door(
+    return Guard(
         public_base_url=settings.public_base_url,
         trusted_hosts=(*own, *settings.trusted_hosts.split(",")),
         api_key=settings.api_key,
@@ -375,7 +375,7 @@ def _are_secrets(text: str) -> bool:
 def _warm_up() -> None:
     """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
     warm_up()
-    # What is loaded now stays. The garbage collector looked through all of it again and again: 3 % of the time.
+    # What is loaded now stays. The garbage collector looked through all of it again and again: 3% of the time.
     gc.collect()
     gc.freeze()
 
@@ -386,7 +386,7 @@ def _compile_templates(app: Flask) -> None:
         app.jinja_env.get_template(template.name)
 
 
-def _tidy(control: Control, retention_days: int) -> None:
+def _tidy(control: Actions, retention_days: int) -> None:
     """Clear away what nobody needs: requests past their time, files that belong to none."""
     if retention_days:
         control.prune(retention_days)

@@ -1,6 +1,6 @@
-"""What is uploaded in the bench: pictures that weigh what photographs weigh, and catalogues of their URLs.
+"""What is uploaded in the bench: images that weigh what photographs weigh, and catalogues of their URLs.
 
-The pictures are made once, from fixed seeds, and kept in `bench/.cache`: `800/jpeg/00.jpg` to `99.jpg`. Of large ones
+The images are made once, from fixed seeds, and kept in `bench/.cache`: `800/jpeg/00.jpg` to `99.jpg`. Of large ones
 there are only a few different; the other names are links to them.
 """
 
@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-CACHE: Final = Path(__file__).parent / ".cache" / "pictures-1"  # another number when the pictures change
-NAMES: Final = 100  # a URL's last two digits name the picture behind it
+CACHE: Final = Path(__file__).parent / ".cache" / "images-1"  # another number when the images change
+NAMES: Final = 100  # a URL's last two digits name the image behind it
 
-# Width, height, and how many different pictures.
+# Width, height, and how many different images.
 SIZES: Final = {
     "64": (64, 64, 50),
     "200": (200, 200, 50),
@@ -35,7 +35,7 @@ HEAD: Final = ("S. No.", "Product Name", "Input Image Urls")
 def photo(width: int, height: int, seed: int) -> Image.Image:
     """Something like a photograph: each finer detail fainter than the one before, an edge, and the grain of a sensor.
 
-    An 800×800 one weighs 100 to 200 KB as a JPEG of quality 90, as product pictures do.
+    An 800×800 one weighs 100 to 200 KB as a JPEG of quality 90, as product images do.
     """
     random = np.random.default_rng(seed)
     values = np.full((height, width, 3), 128, np.float32)
@@ -51,7 +51,7 @@ def photo(width: int, height: int, seed: int) -> Image.Image:
 
 
 def pictures(size: str, format: str, cache: Path = CACHE) -> Path:
-    """The folder with the pictures of a size (`SIZES`) and a format (`EXTENSIONS`); made when it is not there."""
+    """The folder with the images of a size (`SIZES`) and a format (`EXTENSIONS`); made when it is not there."""
     folder = cache / size / format
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)

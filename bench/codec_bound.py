@@ -1,4 +1,4 @@
-"""The codec bound: the same pictures with the same settings, decoded and encoded, and nothing else.
+"""The codec bound: the same images with the same settings, decoded and encoded, and nothing else.
 
     python bench/codec_bound.py SIZE FORMAT IMAGES [--folder FOLDER] [--baseline]
 
@@ -31,7 +31,7 @@ MAX_DIMENSION = 2048
 
 
 def decoded(data: bytes) -> Image.Image:
-    """The picture, no longer than MAX_DIMENSION, by the shortest way: what can be left out is not even decoded."""
+    """The image, no longer than MAX_DIMENSION, by the shortest way: what can be left out is not even decoded."""
     image = Image.open(io.BytesIO(data))
     longest = max(image.size)
     if longest <= MAX_DIMENSION:
@@ -43,7 +43,7 @@ def decoded(data: bytes) -> Image.Image:
 
 
 def encode(image: Image.Image, format: str, path: Path, jpeg: dict[str, Any]) -> None:
-    """Write the picture into a new file."""
+    """Write the image into a new file."""
     with path.open("w+b") as file:
         if format == "png":
             ENCODERS["PNG"](Picture([image]), file, QUALITY, {})

@@ -75,7 +75,7 @@ def _watch(status_url: str) -> Any:
         status = requests.get(status_url, timeout=60).json()
         percent = status["progress"]["percent"]
         filled = round(BAR * percent / 100)
-        print(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {percent:5.1f} %  {status['message']:<60}", end="", flush=True)
+        print(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {percent:5.1f}%  {status['message']:<60}", end="", flush=True)
         if status["done"]:
             return status
         time.sleep(0.1)

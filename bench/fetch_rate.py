@@ -63,7 +63,7 @@ def main(seconds: float = 1.0, kilobytes: int = 100, threads: int = 1) -> None:
     mine, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(target=serve, args=(theirs, kilobytes * 1000), daemon=True)
     process.start()
-    url = f"http://127.0.0.1:{mine.recv()}/picture.jpg"
+    url = f"http://127.0.0.1:{mine.recv()}/image.jpg"
     client = GuardedClient(user_agent="bench", holes=AddressHoles.parse("127.0.0.1"))
     session = requests.Session()
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=threads))

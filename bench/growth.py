@@ -1,4 +1,4 @@
-"""How cost grows: with the size of the pictures, with their number, with the distance of the image host."""
+"""How cost grows: with the size of the images, with their number, with the distance of the image host."""
 
 from bars import FAR_HOST
 from plan import Figures, Plan, bound, product

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import requests
 from catalogue import catalogue, pictures
-from hostile_pictures import HOSTILE
+from hostile_images import HOSTILE
 from processes import end_in_order, rss_bytes
 from server_run import product
 from servers import ImageHost, Page, image_host

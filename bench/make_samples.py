@@ -1,9 +1,9 @@
-"""Make the pictures under static/samples/: five products, drawn by code, in the formats that shops host.
+"""Make the images under static/samples/: five products, drawn by code, in the formats that shops host.
 
     .venv/bin/python bench/make_samples.py [FOLDER]
 
 A small ray marcher (signed distances, soft shadows, ambient occlusion) in a photographer's sweep, with film grain, so
-that the pictures compress as photographs do. Deterministic: the same files every time. Takes about five minutes.
+that the images compress as photographs do. Deterministic: the same files every time. Takes about five minutes.
 """
 
 import io
@@ -172,7 +172,7 @@ VASE = [Part(lathe(_VASE, wall=0.05, smooth=True), (0.72, 0.32, 0.22), 0.5, text
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture of a product: where the camera stands (degrees), how far, and what is behind (RGB 0 to 1)."""
+    """An image of a product: where the camera stands (degrees), how far, and what is behind (RGB 0 to 1)."""
 
     parts: list[Part]
     turn: float
@@ -246,7 +246,7 @@ def shade(shot: Shot, p: Array, which: Array, direction: Array, floor: bool) -> 
 
 
 def render(shot: Shot, width: int, height: int, floor: bool = True, grain: float = 1.8) -> Image.Image:
-    """The picture (RGB), or the product alone on nothing (RGBA) without `floor`. Two by two rays a pixel."""
+    """The image (RGB), or the product alone on nothing (RGBA) without `floor`. Two by two rays a pixel."""
     wide, high = width * 2, height * 2
     turn, tilt = np.radians(shot.turn), np.radians(shot.tilt)
     target = np.float32((0, shot.height, 0))
@@ -309,7 +309,7 @@ def main(folder: Path) -> None:
     write("mug-front.jpg", render(Shot(MUG, 28, 22, 4.6, 0.52, sand), 1400, 1050), "JPEG", **photograph)
     sideways = render(Shot(MUG, -38, 42, 4.8, 0.5, sage), 900, 1200).transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
-    exif[0x0112] = 6  # as a phone held upright stores it: the picture lies on its side, this says so
+    exif[0x0112] = 6  # as a phone held upright stores it: the image lies on its side, this says so
     write("mug-upright.jpg", sideways, "JPEG", exif=exif, **photograph)
     write("shoe-box.jpg", render(Shot(SHOE_BOX, 33, 27, 6.6, 0.4, rose), 1400, 1050), "JPEG", **photograph)
     write("shoe-box-end.webp", render(Shot(SHOE_BOX, -58, 18, 6.2, 0.42, sky), 1200, 900), "WEBP", quality=90)

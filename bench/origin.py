@@ -2,7 +2,7 @@
 
     python bench/origin.py FOLDER [SECONDS] [--small]
 
-Every URL `/<size>/<format>/<number>.<ext>` is answered with the picture that its last two digits name. The small server
+Every URL `/<size>/<format>/<number>.<ext>` is answered with the image that its last two digits name. The small server
 has the answers ready in memory and can wait before each; whoever compares latencies uses it on both sides.
 """
 
@@ -57,7 +57,7 @@ def kind() -> str:
 
 @contextmanager
 def origin(pictures: Path, latency: float = 0.0, *, small: bool = False) -> Iterator[str]:
-    """Run an image host for the folder of all pictures; gives its base URL.
+    """Run an image host for the folder of all images; gives its base URL.
 
     Each answer comes after `latency` seconds. The small server is used when it is asked for, when there is a latency,
     and when there is no nginx. The host ends with whoever started it, however that ends.
@@ -97,7 +97,7 @@ def main() -> int:
 def _run_nginx(program: str, place: Path, pictures: Path) -> None:
     port = free_port()
     types = " ".join(f"{name} {extension[1:]};" for extension, name in TYPES.items())
-    # Started by root, its worker would become somebody who may not read the pictures.
+    # Started by root, its worker would become somebody who may not read the images.
     user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
     config = place / "nginx.conf"
     config.write_text(_NGINX.format(place=place, user=user, port=port, types=types, pictures=pictures))
@@ -135,7 +135,7 @@ def _await_listener(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 class _Host(asyncio.Protocol):
-    """One connection. Clients here ask for one picture after the other, never for several at once."""
+    """One connection. Clients here ask for one image after the other, never for several at once."""
 
     def __init__(self, pictures: Path, latency: float) -> None:
         self._pictures = pictures

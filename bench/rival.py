@@ -28,7 +28,7 @@ PROCESSES = len(os.sched_getaffinity(0))
 THREADS = (8, 16, 32, 64, 128)
 SHARDS_PER_PROCESS = (1, 2, 5)
 SECONDS = 1_800
-LOOKED_AT = 20  # pictures that are decoded after each run
+LOOKED_AT = 20  # images that are decoded after each run
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _look_at(folder: Path, wanted: int) -> None:
-    """Make sure that every picture is there, and that some of them are whole: what failed must not count as fast."""
+    """Make sure that every image is there, and that some of them are whole: what failed must not count as fast."""
     found = sorted(folder.rglob("*.jpg"))
     if len(found) != wanted:
-        raise BrokenRun(f"There are {len(found)} pictures instead of {wanted}.")
+        raise BrokenRun(f"There are {len(found)} images instead of {wanted}.")
     for path in found[:: max(1, wanted // LOOKED_AT)]:
         with Image.open(path) as image:
             image.load()
             if image.size != (800, 800):
-                raise BrokenRun(f"A picture is {image.size[0]} × {image.size[1]}.")
+                raise BrokenRun(f"An image is {image.size[0]} × {image.size[1]}.")

@@ -31,7 +31,7 @@ BAD_ROWS = '6.,,https://shop.example/chair.jpg\n7.,Bench,shop/bench.jpg\n8.,Stoo
 
 
 def main() -> int:
-    """Take all pictures."""
+    """Take all images."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="skulight-screenshots-") as place, sync_playwright() as playwright:

@@ -65,7 +65,7 @@ class Measured:
 
 
 def measure(job: Job, host: str) -> Measured:
-    """Do a job whose pictures are at the origin `host`, by a fresh product. Raises BrokenRun unless all succeed."""
+    """Do a job whose images are at the origin `host`, by a fresh product. Raises BrokenRun unless all succeed."""
     with product(job.settings) as (base, session):
         _await_end(base, _upload(base, catalogue(urls(host, "64", "jpeg", 1))), 60, 0.05)
         csv = catalogue(urls(host, job.size, job.format, job.images), job.per_row)

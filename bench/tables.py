@@ -66,7 +66,7 @@ def matrix(figures: Figures) -> Table:
             rates = (_shown(one["images_per_second"]) for one in (mine, bound))
             costs = (_shown(one["cpu_ms"]) for one in (mine, bound))
             rows.append((f"{shown_size(size)} {format.upper()}", *rates, f"{ratio:.2f}", *costs, str(runs["images"])))
-    head = ("picture", "images/s", "codec bound", "ratio", "CPU ms per image", "of the bound", "images")
+    head = ("image", "images/s", "codec bound", "ratio", "CPU ms per image", "of the bound", "images")
     return Table(head, rows, "One run each.")
 
 
@@ -133,7 +133,7 @@ def stages(figures: Figures) -> Table:
 
 
 def _with_share(cost: float, total: float) -> str:
-    return f"{cost:.2f} ({100 * cost / total:.0f} %)"
+    return f"{cost:.2f} ({100 * cost / total:.0f}%)"
 
 
 def stages_bars(figures: Figures) -> Table:
@@ -141,7 +141,7 @@ def stages_bars(figures: Figures) -> Table:
     run = figures[DATABASE_BAR]
     share = 100 * run["stages"]["record"] / run["cpu_ms"]
     title = f"database work of {shown_size(run['size'])} {run['format'].upper()}"
-    return Table(("what", "measured", "bar", "met"), [(title, f"{share:.1f} %", "≤ 5 %", MET[share <= 5])])
+    return Table(("what", "measured", "bar", "met"), [(title, f"{share:.1f}%", "≤ 5%", MET[share <= 5])])
 
 
 def rival(figures: Figures) -> Table:

@@ -31,10 +31,10 @@ SkulightError
     ├── HTTPStatusError         the server answered something other than 200
     ├── TooManyRedirects        the address forwards more often than is allowed
     ├── TooLarge                more bytes than the limit
-    ├── NotAnImage              the bytes are not a picture
-    ├── UnsupportedFormat       a picture, in a format that is not handled
-    ├── TooManyPixels           a picture that decodes to more than the limit
-    ├── Truncated               the download or the picture ends early
+    ├── NotAnImage              the bytes are not an image
+    ├── UnsupportedFormat       an image, in a format that is not handled
+    ├── TooManyPixels           an image that decodes to more than the limit
+    ├── Truncated               the download or the image ends early
     ├── TooSlow                 processing the image takes longer than the limit
     ├── Crashed                 the image ended its process, twice
     ├── ImageCancelled          the request was cancelled before the image was worked
@@ -288,7 +288,7 @@ class BlockedAddress(ImageError):
     code = "blocked_address"
     sentence = (
         "This address belongs to a private or reserved network, which this server does not fetch from; "
-        "host the picture on a public address."
+        "host the image on a public address."
     )
 
 
@@ -304,7 +304,7 @@ class FetchTimeout(ImageError):
 
     code = "timeout"
     permanent = False
-    sentence = "The server took too long to send the picture; try again later."
+    sentence = "The server took too long to send the image; try again later."
 
 
 class FetchConnectionError(ImageError):
@@ -326,50 +326,50 @@ class HTTPStatusError(ImageError):
     """The server answered something other than 200."""
 
     code = "http_error"
-    sentence = "The server answered with an error instead of the picture."
+    sentence = "The server answered with an error instead of the image."
 
 
 class TooManyRedirects(ImageError):
     """The address forwards more often than is allowed."""
 
     code = "too_many_redirects"
-    sentence = "The address forwards to other addresses too many times; use the final address of the picture."
+    sentence = "The address forwards to other addresses too many times; use the final address of the image."
 
 
 class TooLarge(ImageError):
     """More bytes than the limit."""
 
     code = "too_large"
-    sentence = "The file is larger than the limit; host a smaller version of the picture."
+    sentence = "The file is larger than the limit; host a smaller version of the image."
 
 
 class NotAnImage(ImageError):
-    """The bytes are not a picture."""
+    """The bytes are not an image."""
 
     code = "not_an_image"
-    sentence = "The server sent something that is not a picture; the address may be a web page or need a login."
+    sentence = "The server sent something that is not an image; the address may be a web page or need a login."
 
 
 class UnsupportedFormat(ImageError):
-    """A picture, in a format that is not handled."""
+    """An image, in a format that is not handled."""
 
     code = "unsupported_format"
-    sentence = "Pictures of this format are not handled; save it as JPEG, PNG or WebP."
+    sentence = "Images of this format are not handled; save it as JPEG, PNG or WebP."
 
 
 class TooManyPixels(ImageError):
-    """A picture that decodes to more than the limit."""
+    """An image that decodes to more than the limit."""
 
     code = "too_many_pixels"
-    sentence = "The picture has more pixels than the limit; host a smaller version of it."
+    sentence = "The image has more pixels than the limit; host a smaller version of it."
 
 
 class Truncated(ImageError):
-    """The download or the picture ends early."""
+    """The download or the image ends early."""
 
     code = "truncated"
     permanent = False
-    sentence = "The picture arrived incomplete; check that it opens in a browser."
+    sentence = "The image arrived incomplete; check that it opens in a browser."
 
 
 class TooSlow(ImageError):
@@ -390,7 +390,7 @@ class ImageCancelled(ImageError):
     """The request was cancelled before the image was worked."""
 
     code = "cancelled"
-    sentence = "The request was cancelled before this picture was worked."
+    sentence = "The request was cancelled before this image was worked."
 
 
 class InternalError(ImageError):

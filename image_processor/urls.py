@@ -137,7 +137,7 @@ def host_of(url: str) -> str:
 
 
 def direct_link(url: str) -> str:
-    """The URL of the picture itself, where `url` is the page a sharing site shows round it; otherwise `url` unchanged.
+    """The URL of the image itself, where `url` is the page a sharing site shows round it; otherwise `url` unchanged.
 
     Knows GitHub blob and raw pages, Google Drive, Dropbox, OneDrive and SharePoint links. Never raises.
     """
@@ -214,9 +214,7 @@ def _complaint_about_parts(url: str) -> str | None:
 def _complaint_about_scheme(url: str) -> str:
     scheme = _SCHEME.match(url)
     if scheme and scheme[1].lower() in DEFAULT_PORTS:
-        return (
-            f"The address needs two slashes after {scheme[1].lower()}: (as in {scheme[1].lower()}://host/picture.jpg)."
-        )
+        return f"The address needs two slashes after {scheme[1].lower()}: (as in {scheme[1].lower()}://host/image.jpg)."
     if scheme and "." not in scheme[1]:
         return f"The address starts with {_shown(scheme[1])}:, which is not fetched; use http:// or https://."
     return "This is not a web address; it must start with http:// or https://."

@@ -113,7 +113,7 @@ TITLE = "The packages of SKUlight. Imports go downwards only"
 
 
 def svg(all_boxes: list[Box]) -> str:
-    """The picture, readable on light and dark pages."""
+    """The image, readable on light and dark pages."""
     height = all_boxes[-1].y + HEIGHT + 46
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',

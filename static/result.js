@@ -1,4 +1,4 @@
-// The result page: before and after on each picture. The source is fetched again by the server.
+// The result page: before and after on each image. The source is fetched again by the server.
 import { reason } from "./dom.js";
 
 const part = (id) => document.getElementById(id);

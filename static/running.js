@@ -47,16 +47,16 @@ async function show(status) {
   const { counts, progress } = status;
   const percent = Math.floor(progress.percent);
   part("bar").value = progress.percent;
-  part("percent").textContent = `${percent} %`;
+  part("percent").textContent = `${percent}%`;
   part("message").textContent = status.message;
   part("done").textContent = `${number(counts.succeeded + counts.failed)} of ${number(counts.total)}`;
   part("failed").textContent = number(counts.failed);
   part("pace").textContent = progress.images_per_second ?? "–";
   part("left").textContent = progress.eta_seconds === null ? "–" : `about ${duration(progress.eta_seconds)}`;
   part("state").firstElementChild.textContent = status.status;
-  document.title = `${percent} % – ${name}`;
+  document.title = `${percent}% – ${name}`;
   drawIcon(progress.percent);
-  speak(`${status.message} ${percent} %${counts.failed ? `, ${plural(counts.failed, "failure")}` : ""}.`);
+  speak(`${status.message} ${percent}%${counts.failed ? `, ${plural(counts.failed, "failure")}` : ""}.`);
   await showThumbnails(status);
 }
 
@@ -70,11 +70,11 @@ function speak(text) {
 
 function drawIcon(percent) {
   const filled = (20 * percent) / 100;
-  const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b5c5c"/><rect x="6" y="6" width="20" height="20" rx="3" fill="#fff" fill-opacity=".25"/><rect x="6" y="${26 - filled}" width="20" height="${filled}" rx="3" fill="#ffd166"/></svg>`;
-  document.querySelector("link[rel=icon]").href = `data:image/svg+xml,${encodeURIComponent(picture)}`;
+  const image = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b5c5c"/><rect x="6" y="6" width="20" height="20" rx="3" fill="#fff" fill-opacity=".25"/><rect x="6" y="${26 - filled}" width="20" height="${filled}" rx="3" fill="#ffd166"/></svg>`;
+  document.querySelector("link[rel=icon]").href = `data:image/svg+xml,${encodeURIComponent(image)}`;
 }
 
-// ---- the pictures that are done ----
+// ---- the images that are done ----
 
 async function showThumbnails(status) {
   const done = [];

@@ -1,4 +1,4 @@
-"""Catalogues of hosted pictures, for tests of the whole server."""
+"""Catalogues of hosted images, for tests of the whole server."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def catalogue(urls: list[str], per_row: int = 4) -> bytes:
 def hosted(
     host: ImageHost, number: int, delay: float = 0.0, *, free: int = 0, after: threading.Event | None = None
 ) -> list[str]:
-    """The URLs of so many pictures on the host, all but the first `free` only `after` an event."""
+    """The URLs of so many images on the host, all but the first `free` only `after` an event."""
     one = noise()
     for index in range(number):
         host.pages[f"/{index}.jpg"] = Page(one, delay=delay, after=after if index >= free else None)

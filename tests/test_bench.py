@@ -31,7 +31,7 @@ NGINX = pytest.param(
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Small pictures, made for this test."""
+    """Small images, made for this test."""
     catalogue.pictures("64", "jpeg", tmp_path)
     return tmp_path
 

@@ -111,7 +111,7 @@ def test_the_limits_in_the_design_have_the_defaults_of_the_settings() -> None:
     }
 
 
-# ---- packages and the picture --------------------------------------------------------------------------------------
+# ---- packages and the image --------------------------------------------------------------------------------------
 
 
 def test_the_layers_in_the_readme_are_those_that_are_held() -> None:
@@ -191,7 +191,7 @@ def test_every_index_stands_in_the_design_and_the_reverse() -> None:
 
 
 STATES: dict[str, type[StrEnum]] = {
-    "request": models.RequestStatus, "product": models.ProductStatus, "image": models.ImageStatus,
+    "request": models.JobStatus, "product": models.ProductStatus, "image": models.ImageStatus,
     "outcome": models.Outcome, "delivery": models.DeliveryState,
 }  # fmt: skip
 

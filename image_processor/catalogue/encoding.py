@@ -31,12 +31,12 @@ _SIGNATURES = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook or Word document", _SAVE_AS_UTF8),
     (b"SQLite format 3\0", "a database file", _EXPORT),
     (b"PAR1\x15", "a Parquet file", _EXPORT),
-    (b"\x89PNG\r\n\x1a\n", "a picture", _EXPORT),
-    (b"\xff\xd8\xff", "a picture", _EXPORT),
-    (b"GIF87a", "a picture", _EXPORT),
-    (b"GIF89a", "a picture", _EXPORT),
-    (b"II*\0", "a picture", _EXPORT),
-    (b"MM\0*", "a picture", _EXPORT),
+    (b"\x89PNG\r\n\x1a\n", "an image", _EXPORT),
+    (b"\xff\xd8\xff", "an image", _EXPORT),
+    (b"GIF87a", "an image", _EXPORT),
+    (b"GIF89a", "an image", _EXPORT),
+    (b"II*\0", "an image", _EXPORT),
+    (b"MM\0*", "an image", _EXPORT),
 )
 _UTF32_BOMS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -106,7 +106,7 @@ def _foreign_kind(head: bytes) -> tuple[str, str]:
     if head.startswith(b"PK") and b"opendocument" in head:
         return "a LibreOffice document", _SAVE_AS_UTF8
     if (head.startswith(b"RIFF") and head[8:12] == b"WEBP") or head[4:12] in (b"ftypavif", b"ftypheic"):
-        return "a picture", _EXPORT
+        return "an image", _EXPORT
     return next(((kind, hint) for magic, kind, hint in _SIGNATURES if head.startswith(magic)), ("", ""))
 
 

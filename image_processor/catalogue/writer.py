@@ -83,7 +83,7 @@ def write_problems(problems: Iterable[CSVProblem], destination: BinaryIO) -> Non
 
 
 def sample_csv(base_url: str, pictures: Sequence[tuple[str, Sequence[str]]]) -> bytes:
-    """A catalogue that works as it is: per product its name and its picture files under `/static/samples/`."""
+    """A catalogue that works as it is: per product its name and its image files under `/static/samples/`."""
     file = io.BytesIO()
     writer = DialectWriter(file, Dialect("utf-8", False, ",", "\r\n"))
     writer.row((SERIAL, NAME, URLS))

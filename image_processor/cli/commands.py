@@ -18,9 +18,9 @@ from flask.cli import AppGroup, with_appcontext
 
 from image_processor.cli.process import STDOUT, AttendedRun
 from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable
-from image_processor.jobs import Answers, Control, StatusBody, Uploads, timestamp
+from image_processor.jobs import Actions, Queries, StatusBody, Uploads, timestamp
 from image_processor.logs import escaped
-from image_processor.store import RequestStatus
+from image_processor.store import JobStatus
 
 P = ParamSpec("P")
 
@@ -197,7 +197,7 @@ Examples:
   flask --app app requests list --limit 100 --json""",
 )
 @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at most.")
-@click.option("--status", type=click.Choice([str(one) for one in RequestStatus]), help="Only those in this state.")
+@click.option("--status", type=click.Choice([str(one) for one in JobStatus]), help="Only those in this state.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, like the API's list.")
 @_tells
 def list_requests(limit: int, status: str | None, as_json: bool) -> None:
@@ -236,7 +236,7 @@ def show_request(request_id: str, as_json: bool) -> None:
     lines = (
         ("request", body.request_id),
         ("file", body.filename),
-        ("status", f"{body.status}{f' ({body.outcome})' if body.outcome else ''}, {body.progress.percent:g} %"),
+        ("status", f"{body.status}{f' ({body.outcome})' if body.outcome else ''}, {body.progress.percent:g}%"),
         ("message", body.message),
         ("images", counts),
         ("bytes", f"{body.bytes.input} in, {body.bytes.output} out"),
@@ -324,7 +324,7 @@ def _surroundings() -> Surroundings:
     return current_app.extensions["surroundings"]  # type: ignore[no-any-return]
 
 
-def _answers() -> Answers:
+def _answers() -> Queries:
     return current_app.extensions["answers"]  # type: ignore[no-any-return]
 
 
@@ -332,5 +332,5 @@ def _uploads() -> Uploads:
     return current_app.extensions["uploads"]  # type: ignore[no-any-return]
 
 
-def _control() -> Control:
+def _control() -> Actions:
     return current_app.extensions["control"]  # type: ignore[no-any-return]

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import click
 
 from image_processor.errors import StoreUnavailable
-from image_processor.jobs import Answers, Worker, live_message
-from image_processor.store import DeliveryState, Outcome, ProcessingRequest, RequestStatus
+from image_processor.jobs import Queries, Worker, live_message
+from image_processor.store import DeliveryState, Job, JobStatus, Outcome
 
 STDOUT = "-"
 SOME_FAILED = 1
@@ -41,7 +41,7 @@ class _Ended(BaseException):
 class AttendedRun:
     """Runs one request. `paused` tells why nothing is worked just now, or None; `-` as `output` is stdout."""
 
-    answers: Answers
+    answers: Queries
     worker: Worker
     paused: Callable[[], str | None]
     request_id: str
@@ -77,12 +77,12 @@ class AttendedRun:
 
     # ---- watch ----------------------------------------------------------------------------------------------------
 
-    def _watch(self) -> ProcessingRequest:
+    def _watch(self) -> Job:
         while not (request := self._look()).done:
             self.worker.wait_for_an_end(SELDOM_SECONDS)
         return request
 
-    def _watch_with_bar(self) -> ProcessingRequest:
+    def _watch_with_bar(self) -> Job:
         request = self._look()
         with click.progressbar(length=request.total, file=sys.stderr, item_show_func=self._beside_the_bar) as bar:
             while True:
@@ -92,20 +92,20 @@ class AttendedRun:
                 self.worker.wait_for_an_end(POLL_SECONDS)
                 request = self._look()
 
-    def _look(self) -> ProcessingRequest:
+    def _look(self) -> Job:
         """The request as it is recorded; while the database is not to be had, wait for it as the work does."""
         while True:
             with suppress(StoreUnavailable):
                 return self.answers.request(self.request_id)
             time.sleep(POLL_SECONDS)
 
-    def _beside_the_bar(self, request: ProcessingRequest | None) -> str | None:
+    def _beside_the_bar(self, request: Job | None) -> str | None:
         reason = self.paused()
         if reason and request and not request.done:
             return f"Paused. {reason}"
         return live_message(request) if request else None
 
-    def _await_webhook(self, request: ProcessingRequest) -> None:
+    def _await_webhook(self, request: Job) -> None:
         """Without a server nobody else sends the webhook: stay for the first attempt, and say what came of it."""
         if not request.webhook_url or not self.worker.works:
             return
@@ -126,8 +126,8 @@ class AttendedRun:
 
     # ---- results --------------------------------------------------------------------------------------------------
 
-    def _write_results(self, request: ProcessingRequest) -> None:
-        if request.status == RequestStatus.FAILED:
+    def _write_results(self, request: Job) -> None:
+        if request.status == JobStatus.FAILED:
             click.echo(f"Error: {request.message}", err=True)
             return
         with self.answers.output_csv(request.id)[0].open("rb") as result:

@@ -98,7 +98,7 @@ class GuardedClient:
         resolver: Resolver | None = None,
         ca_bundle: str | None = None,
     ) -> None:
-        # identity, because a picture gains nothing from being packed and a bomb has to be.
+        # identity, because an image gains nothing from being packed and a bomb has to be.
         self._headers = {"User-Agent": re.sub(r"[^\x20-\x7e]", "?", user_agent), "Accept-Encoding": "identity"}
         self._total_timeout = total_timeout
         self._max_bytes = max_bytes
@@ -220,7 +220,7 @@ def _redirect_target(response: requests.Response) -> str | None:
     return location
 
 
-@functools.lru_cache(64)  # the same few of a server, for every picture
+@functools.lru_cache(64)  # the same few of a server, for every image
 def _own(own_base_url: str | None, path: str) -> str | None:
     url = (own_base_url or "").rstrip("/") + path
     return None if check_url(url) else _one_name(normalise(url))
@@ -247,7 +247,7 @@ def _save_body(raw: Any, file: BinaryIO, limit: int) -> int:
     coding = raw.headers.get("Content-Encoding", "identity").strip().lower()
     # Two codings, one over the other, could unpack to terabytes of nothing within one call of `read`.
     if coding not in ("", "identity", *_CODINGS):
-        raise UnsupportedFormat("The server sent the picture packed in a way that was not asked for and is not known.")
+        raise UnsupportedFormat("The server sent the image packed in a way that was not asked for and is not known.")
     size = 0
     try:
         while piece := raw.read(min(_PIECE, limit + 1 - size), decode_content=coding in _CODINGS):

@@ -18,7 +18,7 @@ T = TypeVar("T")
 SLICE: Final = 0.25
 _MAX_HEAD_BYTES: Final = 65_536  # of all headers of a response, interim responses included
 _STOPPED: Final = "The download was stopped because the server is shutting down; it can be tried again."
-LONG_HEAD: Final = "The server sent more headers than are accepted before the picture."
+LONG_HEAD: Final = "The server sent more headers than are accepted before the image."
 
 
 class Deadline(float):

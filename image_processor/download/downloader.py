@@ -10,20 +10,20 @@ from image_processor.download.retry_header import retry_after
 from image_processor.errors import HTTPStatusError, ImageError, Truncated
 from image_processor.urls import direct_link
 
-# Answers that may be different next time (RFC 9110, section 15; 425 is RFC 8470).
+# Queries that may be different next time (RFC 9110, section 15; 425 is RFC 8470).
 _PASSING = frozenset({408, 425, 429})
 _LONGEST_WAIT = 60.0
 _LONGEST_BACKOFF = 30.0
 
 _HINTS = {
-    401: "The picture needs a login.",
-    403: "The picture may need a login, or its server turns programs away.",
+    401: "The image needs a login.",
+    403: "The image may need a login, or its server turns programs away.",
     429: "It asks for fewer requests; try again later.",
 }
 
 
 class Downloader:
-    """Downloads pictures through the guarded client."""
+    """Downloads images through the guarded client."""
 
     def __init__(self, client: GuardedClient) -> None:
         self._client = client
@@ -46,7 +46,7 @@ class Downloader:
         if answer.status != HTTPStatus.OK:
             raise _status_error(answer)
         if not answer.size:
-            raise Truncated("The server sent an empty file; check that the picture opens in a browser.")
+            raise Truncated("The server sent an empty file; check that the image opens in a browser.")
         file.flush()  # another process reads it
         return answer.size
 
@@ -54,7 +54,7 @@ class Downloader:
 def retry_delay(error: ImageError, attempt: int) -> float:
     """Seconds to wait after the failed attempt number `attempt` (1 is the first): exponential backoff with full jitter.
 
-    What the server asked for (`Retry-After`) comes first, up to 60 seconds; the jitter keeps the pictures of one host
+    What the server asked for (`Retry-After`) comes first, up to 60 seconds; the jitter keeps the images of one host
     from coming back all at once.
     """
     backoff = random.uniform(0.0, min(2.0 ** min(attempt - 1, 10), _LONGEST_BACKOFF))

@@ -1,7 +1,7 @@
 """How each host is treated: how many connections it gets, and when it is given up for a while.
 
 The limit halves when a host pushes back and grows by one per round of successes: what TCP does with a congested line
-(additive increase, multiplicative decrease). A host that gives no sign of life is declared dead, so that 1,000 pictures
+(additive increase, multiplicative decrease). A host that gives no sign of life is declared dead, so that 1,000 images
 on it do not take 1,000 time-outs. Places beyond the answers that a host gave since its last failure are unproven; all
 hosts share half of the download threads for them, so that 1,000 hosts that hang do not hold up those that answer.
 """
@@ -106,7 +106,7 @@ class HostLimits:
             self._hosts.move_to_end(host)
 
     def refusal(self, host: str) -> ImageError | None:
-        """The error for a picture on a dead host, which is not to be tried; None when it may be."""
+        """The error for an image on a dead host, which is not to be tried; None when it may be."""
         with self._lock:
             state = self._hosts.get(host)
             if state is None or state.dead_until is None:
@@ -114,7 +114,7 @@ class HostLimits:
             if not state.running and self._clock() >= state.dead_until:
                 return None  # time for a probe
             return state.reason(
-                "The server of this picture could not be reached many times in a row, so it was left alone; "
+                "The server of this image could not be reached many times in a row, so it was left alone; "
                 "check the host name, and retry later.",
                 permanent=True,
             )

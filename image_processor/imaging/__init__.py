@@ -2,7 +2,7 @@
 
 from image_processor.imaging.compressor import (
     CONTENT_TYPES,
-    CompressedPicture,
+    CompressedImage,
     CompressOptions,
     Compressor,
     compress_file,
@@ -14,7 +14,7 @@ from image_processor.imaging.pool import ImagePool
 __all__ = [
     "CONTENT_TYPES",
     "CompressOptions",
-    "CompressedPicture",
+    "CompressedImage",
     "Compressor",
     "FairQueue",
     "ImagePool",

@@ -9,7 +9,7 @@ from image_processor.imaging.formats import Kind
 from image_processor.imaging.repair import FOREIGN_ERRORS
 
 _KEEP_PROFILE_BYTES: Final = 16_384
-_SRGB_PROFILE_BYTES: Final = 3_144  # the one profile (by HP, 1998) that most tagged pictures carry
+_SRGB_PROFILE_BYTES: Final = 3_144  # the one profile (by HP, 1998) that most tagged images carry
 
 
 def displayable(image: Image.Image, kind: Kind, data: bytes) -> tuple[Image.Image, bytes | None]:
@@ -79,7 +79,7 @@ def _from_print(image: Image.Image, icc: bytes | None) -> Image.Image:
     """CMYK or LAB to sRGB: through the profile when it works, else by the plain formula browsers use."""
     converted = _to_srgb(image, icc if image.mode == "CMYK" else b"LAB")
     if converted is None:
-        # LAB has no plain formula in Pillow; its lightness is at least the right picture.
+        # LAB has no plain formula in Pillow; its lightness is at least the right image.
         converted = image.convert("RGB") if image.mode == "CMYK" else image.getchannel(0).convert("RGB")
     return converted
 

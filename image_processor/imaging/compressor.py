@@ -1,4 +1,4 @@
-"""Bytes of a picture in, a compressed file out. Runs in the processes of `image_pool` only.
+"""Bytes of an image in, a compressed file out. Runs in the processes of `image_pool` only.
 
 `decoder` (with `plugins` and `colours`) and `encoders` do the two halves; together they are all that knows Pillow.
 """
@@ -41,7 +41,7 @@ class CompressOptions:
     """What an upload asks for.
 
     `quality` is the encoder's, 1 to 95 (PNG and GIF have none). `max_dimension` is the longest side in pixels; a larger
-    picture is reduced, 0 never reduces. `format` "keep" keeps the source's format (BMP and TIFF become JPEG, or PNG
+    image is reduced, 0 never reduces. `format` "keep" keeps the source's format (BMP and TIFF become JPEG, or PNG
     where they are transparent).
     """
 
@@ -51,7 +51,7 @@ class CompressOptions:
 
 
 @dataclass(frozen=True)
-class CompressedPicture:
+class CompressedImage:
     """What the file holds. `width` and `height` are in pixels, as displayed; `note` says what a person should know.
 
     `seconds` is the wall time that it took, set by `compress_file`.
@@ -68,7 +68,7 @@ class CompressedPicture:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to become of one picture: its size as stored (before turning), how many frames, and why not as asked."""
+    """What is to become of one image: its size as stored (before turning), how many frames, and why not as asked."""
 
     size: tuple[int, int]
     frames: int
@@ -80,12 +80,12 @@ class _Plan:
 
 
 def load_codecs() -> None:
-    """Load the codecs ahead of the first picture."""
+    """Load the codecs ahead of the first image."""
     load_plugins()
     import oxipng  # noqa: F401
 
 
-def compress_file(compressor: "Compressor", original: str, result: str, options: CompressOptions) -> CompressedPicture:
+def compress_file(compressor: "Compressor", original: str, result: str, options: CompressOptions) -> CompressedImage:
     """Compress the file `original` into the file `result` (paths). Raises what `Compressor.compress` does."""
     began = time.perf_counter()
     with open(result, "w+b") as file:
@@ -95,9 +95,9 @@ def compress_file(compressor: "Compressor", original: str, result: str, options:
 
 @dataclass(frozen=True)
 class Compressor:
-    """Compresses pictures.
+    """Compresses images.
 
-    `jpeg_optimize` and `jpeg_progressive` are libjpeg's. A picture (width × height) of more than `max_pixels` is
+    `jpeg_optimize` and `jpeg_progressive` are libjpeg's. An image (width × height) of more than `max_pixels` is
     refused; an animation (width × height × frames) of more becomes its first frame.
     """
 
@@ -105,8 +105,8 @@ class Compressor:
     jpeg_progressive: bool = True
     max_pixels: int = 50_000_000
 
-    def compress(self, source: bytes, file: BinaryIO, options: CompressOptions) -> CompressedPicture:
-        """Write the compressed picture `source` into `file`, a real, open, empty file in mode w+b.
+    def compress(self, source: bytes, file: BinaryIO, options: CompressOptions) -> CompressedImage:
+        """Write the compressed image `source` into `file`, a real, open, empty file in mode w+b.
 
         Raises NotAnImage, UnsupportedFormat, TooManyPixels or Truncated (permanent: all bytes are there, they cannot be
         decoded) for what the bytes are, OSError when the disk does not take the result.
@@ -128,7 +128,7 @@ class Compressor:
         plan: _Plan,
         file: BinaryIO,
         options: CompressOptions,
-    ) -> CompressedPicture:
+    ) -> CompressedImage:
         if found.kind in ("BMP", "TIFF") and options.format == "keep" and picture.frames[0].mode in ("LA", "RGBA"):
             target = "PNG"
         jpeg = {"optimize": self.jpeg_optimize, "progressive": self.jpeg_progressive}
@@ -137,11 +137,11 @@ class Compressor:
         kept = comparable and plan.size == (found.width, found.height) and size_of(file) >= len(found.data)
         return _delivered(found, file, target, picture.size, kept, plan.note)
 
-    def _squeeze_animation(self, found: Source, file: BinaryIO, plan: _Plan) -> CompressedPicture:
+    def _squeeze_animation(self, found: Source, file: BinaryIO, plan: _Plan) -> CompressedImage:
         """An animated GIF or PNG in its own size: decoded to be sure that it can be, made smaller without any loss."""
         picture = found.decode(plan.size, plan.frames)
         if len(picture.frames) < plan.frames:
-            plan = replace(plan, notes=("Only one picture was kept: the animation is damaged.",))
+            plan = replace(plan, notes=("Only one image was kept: the animation is damaged.",))
             return self._encode(found, picture, "PNG", plan, file, CompressOptions())
         if found.gif is not None:
             write_smallest_gif(found, picture, file)
@@ -156,11 +156,11 @@ class Compressor:
 
 def _delivered(
     found: Source, file: BinaryIO, target: OutputFormat, size: tuple[int, int], kept: bool, note: str | None
-) -> CompressedPicture:
+) -> CompressedImage:
     if kept:
         rewind(file)
         file.write(found.data)
-    return CompressedPicture(_EXTENSIONS[target], *size, size_of(file), kept, note)
+    return CompressedImage(_EXTENSIONS[target], *size, size_of(file), kept, note)
 
 
 def _target(found: Source, options: CompressOptions) -> OutputFormat:

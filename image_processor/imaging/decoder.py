@@ -1,4 +1,4 @@
-"""Bytes of a picture to upright pixels that every encoder takes.
+"""Bytes of an image to upright pixels that every encoder takes.
 
 Two steps, so that a caller can wait for memory in between: `inspect` recognises and measures, `Source.decode` decodes.
 """
@@ -47,7 +47,7 @@ _CLAIMED: Final[dict[Kind, Callable[[bytes], tuple[int, int]]]] = {
 }  # fmt: skip
 
 _END_OF_IMAGE: Final = b"\xff\xd9"
-# Bits that no complete picture reads and every incomplete one trips over, in every restart interval.
+# Bits that no complete image reads and every incomplete one trips over, in every restart interval.
 _RUBBISH: Final = b"".join(b"\x5a\x39\xc6\xa5\x17\xe8\x93\x6c" * 4 + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
 
 
@@ -74,9 +74,9 @@ class Picture:
 
 @dataclass(slots=True)
 class Source:
-    """A picture that is recognised and measured, not decoded. `width` and `height` are as stored, before turning.
+    """An image that is recognised and measured, not decoded. `width` and `height` are as stored, before turning.
 
-    `pages`: the file holds further pictures that are no animation. `alpha`: it can be transparent.
+    `pages`: the file holds further images that are no animation. `alpha`: it can be transparent.
     """
 
     kind: Kind
@@ -143,7 +143,7 @@ def _turned_here_only(kind: Kind, orientation: int) -> bool:
 
 
 def inspect(data: bytes, max_pixels: int) -> Source:
-    """Recognise and measure a picture without decoding it.
+    """Recognise and measure an image without decoding it.
 
     Raises NotAnImage, UnsupportedFormat, Truncated (permanent), or TooManyPixels when one frame of it has more than
     `max_pixels` pixels.
@@ -168,7 +168,7 @@ def inspect(data: bytes, max_pixels: int) -> Source:
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     if math.prod(size) > max_pixels:
         raise TooManyPixels(
-            f"The picture has {size[0]:,} × {size[1]:,} pixels; at most {max_pixels:,} are handled. "
+            f"The image has {size[0]:,} × {size[1]:,} pixels; at most {max_pixels:,} are handled. "
             "Host a smaller version of it."
         )
 
@@ -194,7 +194,7 @@ def _measured(kind: Kind, data: bytes) -> Source:
 
 
 def _open_somehow(data: bytes, kind: Kind) -> ImageFile.ImageFile:
-    """Open a picture, if need be without the parts that browsers do not care about."""
+    """Open an image, if need be without the parts that browsers do not care about."""
     try:
         return open_picture(data, kind)
     except FOREIGN_ERRORS as error:
@@ -211,7 +211,7 @@ def _explained(data: bytes, kind: Kind) -> ImageError:
         return UnsupportedFormat(f"This is a JPEG with {variety}, which is not handled; save it as an ordinary JPEG.")
     if kind in ("TIFF", "BMP"):
         return UnsupportedFormat(
-            f"The {kind} picture is damaged or of a variety that is not handled; save it as JPEG, PNG or WebP."
+            f"The {kind} image is damaged or of a variety that is not handled; save it as JPEG, PNG or WebP."
         )
     return Truncated(DAMAGED.format(kind), permanent=True)
 
@@ -222,13 +222,13 @@ def _translated(kind: Kind) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise TooManyPixels("The picture needs more memory than there is; host a smaller version of it.") from error
+        raise TooManyPixels("The image needs more memory than there is; host a smaller version of it.") from error
     except FOREIGN_ERRORS as error:
         raise Truncated(DAMAGED.format(kind), permanent=True) from error
 
 
 def _load(source: Source, size: tuple[int, int]) -> tuple[ImageFile.ImageFile, bool]:
-    """The decoded picture, and whether its file had to be mended for that."""
+    """The decoded image, and whether its file had to be mended for that."""
     image = source.image or _open_somehow(source.data, source.kind)
     try:
         return _drafted(image, size), False
@@ -252,8 +252,8 @@ def _drafted(image: ImageFile.ImageFile, size: tuple[int, int]) -> ImageFile.Ima
 def _load_unfinished_jpeg(data: bytes, size: tuple[int, int]) -> ImageFile.ImageFile:
     """Decode a JPEG that lacks nothing but its last marker, as some cameras and proxies leave it.
 
-    The decoder fills whatever is missing with grey and says nothing. So the picture is decoded with two endings: where
-    they make a difference, image data is missing, and the picture is refused (OSError).
+    The decoder fills whatever is missing with grey and says nothing. So the image is decoded with two endings: where
+    they make a difference, image data is missing, and the image is refused (OSError).
     """
     body = data.rstrip(b"\xff")
     first = _drafted(open_picture(body + _RUBBISH + _END_OF_IMAGE, "JPEG"), size)

@@ -1,4 +1,4 @@
-"""One function per output format: pixels into a file. Each takes (picture, file, quality, libjpeg's options)."""
+"""One function per output format: pixels into a file. Each takes (image, file, quality, libjpeg's options)."""
 
 import os
 from array import array

@@ -17,7 +17,7 @@ Kind = Literal["JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF"]
 
 JPEG_SCAN: Final = 0xDA  # the marker after which the pixels come
 
-DAMAGED: Final = "The {} picture is damaged or incomplete; export it again and check that it opens in a browser."
+DAMAGED: Final = "The {} image is damaged or incomplete; export it again and check that it opens in a browser."
 
 _HANDLED: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -30,7 +30,7 @@ _HANDLED: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"MM\x00+", "TIFF"),
 )
 
-# Pictures (and documents people put where a picture belongs) that are recognised only to be named.
+# Images (and documents people put where an image belongs) that are recognised only to be named.
 _UNHANDLED: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
@@ -93,9 +93,9 @@ _MOST: Final = {
 
 
 def recognise(source: bytes) -> Kind:
-    """The kind of picture `source` is.
+    """The kind of image `source` is.
 
-    Raises UnsupportedFormat for a picture (or document) of a kind that is not handled, naming it; NotAnImage for the
+    Raises UnsupportedFormat for an image (or document) of a kind that is not handled, naming it; NotAnImage for the
     rest, saying what it looks like.
     """
     for magic, kind in _HANDLED:
@@ -136,9 +136,9 @@ def _refusal(source: bytes) -> NotAnImage | UnsupportedFormat:
     if _PORTABLE_ANYMAP.match(source):
         return _unsupported("portable anymap (PPM)")
     if source[:2] == b"\x1f\x8b":
-        return NotAnImage("The server sent a gzip archive (perhaps an SVGZ drawing), not a picture.")
+        return NotAnImage("The server sent a gzip archive (perhaps an SVGZ drawing), not an image.")
     if source[:4] == b"PK\x03\x04":
-        return NotAnImage("The server sent a ZIP archive or an Office document, not a picture.")
+        return NotAnImage("The server sent a ZIP archive or an Office document, not an image.")
     return _text_refusal(source)
 
 
@@ -148,19 +148,19 @@ def _unsupported(name: str) -> UnsupportedFormat:
 
 def _text_refusal(source: bytes) -> NotAnImage | UnsupportedFormat:
     if not source.strip():
-        return NotAnImage("The server sent an empty file instead of a picture.")
+        return NotAnImage("The server sent an empty file instead of an image.")
     head = _as_ascii(source[:4096])
     if _MARKUP.match(head):
-        return NotAnImage("The server sent a web page instead of a picture; use the address of the picture itself.")
+        return NotAnImage("The server sent a web page instead of an image; use the address of the image itself.")
     if _SVG.search(head) and head.lstrip()[:1] == b"<":
         return _unsupported("SVG (a vector drawing)")
     if head.lstrip()[:1] in (b"{", b"["):
-        return NotAnImage("The server sent data (JSON) instead of a picture; the address may need a login.")
+        return NotAnImage("The server sent data (JSON) instead of an image; the address may need a login.")
     if head.lstrip()[:1] == b"<":
-        return NotAnImage("The server sent an XML document instead of a picture; the address may need a login.")
+        return NotAnImage("The server sent an XML document instead of an image; the address may need a login.")
     if not _CONTROL.search(head):
-        return NotAnImage("The server sent text instead of a picture; use the address of the picture itself.")
-    return NotAnImage("The server sent something that is not a picture of a known kind.")
+        return NotAnImage("The server sent text instead of an image; use the address of the image itself.")
+    return NotAnImage("The server sent something that is not an image of a known kind.")
 
 
 def _as_ascii(head: bytes) -> bytes:
@@ -250,7 +250,7 @@ def png_chunks(source: bytes) -> Iterator[tuple[bytes, int, int]]:
 def exif_orientation(exif: bytes | None) -> int:
     """The orientation (1–8) in an EXIF block, as browsers read it: tag 0x0112 of the first directory; else 1.
 
-    An orientation in XMP is not read: no browser turns a picture by it.
+    An orientation in XMP is not read: no browser turns an image by it.
     """
     for tag, value_type, _, value in _tiff_entries((exif or b"").removeprefix(b"Exif\0\0")):
         if tag == 0x0112:
@@ -289,7 +289,7 @@ def tiff_tile(source: bytes) -> tuple[int, int]:
 
 
 def avif_coded_size(source: bytes) -> tuple[int, int]:
-    """The largest picture in the AV1 data of an AVIF, in pixels, whatever its container says; zeros when none is found.
+    """The largest image in the AV1 data of an AVIF, in pixels, whatever its container says; zeros when none is found.
 
     Looks where items (`iloc`) and the first samples of tracks (`stco`) begin: ISO/IEC 14496-12, 8.11.3 and 8.7.5.
     """
@@ -345,5 +345,5 @@ def _av1_size(source: bytes, start: int) -> tuple[int, int]:
 
 
 def media_type(path: str) -> str:
-    """The media type of the picture in a file, such as `image/png`. Raises what `recognise` raises."""
+    """The media type of the image in a file, such as `image/png`. Raises what `recognise` raises."""
     return f"image/{recognise(Path(path).read_bytes()).lower()}"

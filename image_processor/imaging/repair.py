@@ -1,4 +1,4 @@
-"""Damaged pictures: what decoders raise about them, and what can be left out of them so that they open after all."""
+"""Damaged images: what decoders raise about them, and what can be left out of them so that they open after all."""
 
 import struct
 import zlib
@@ -31,7 +31,7 @@ _PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 
 
 def repairs(data: bytes, kind: Kind) -> Iterator[bytes]:
-    """The same picture without what an open may stumble over and no browser minds: broken metadata.
+    """The same image without what an open may stumble over and no browser minds: broken metadata.
 
     Its size must have been checked: image data that is packed again takes as much memory as a size allows.
     """

@@ -1,11 +1,11 @@
 """What is done, and when. Owns threads."""
 
-from image_processor.jobs.actions import Control
+from image_processor.jobs.actions import Actions
 from image_processor.jobs.deliveries import Deliveries
 from image_processor.jobs.image_job import DownloadThreads, ImageJob, ImageProcessor
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.pipeline import Pipeline
-from image_processor.jobs.queries import Answers, Inbox, Sources
+from image_processor.jobs.queries import Inbox, Queries, Sources
 from image_processor.jobs.short_queue import caller_is_gone
 from image_processor.jobs.status import (
     ImageBody,
@@ -27,8 +27,7 @@ __all__ = [
     "INBOX_PATH",
     "RETRY_SECONDS",
     "SECRET_FORM",
-    "Answers",
-    "Control",
+    "Actions",
     "Deliveries",
     "DownloadThreads",
     "ImageBody",
@@ -38,6 +37,7 @@ __all__ = [
     "Metrics",
     "Pipeline",
     "ProductBody",
+    "Queries",
     "Sources",
     "StatusBody",
     "Thumbnails",

@@ -4,12 +4,12 @@ import logging
 from datetime import timedelta
 
 from image_processor.errors import Conflict, NotFound
-from image_processor.store import Outbox, ProcessingRequest, Repository, RequestStatus, Storage, now
+from image_processor.store import Job, JobStatus, Outbox, Repository, Storage, now
 
 log = logging.getLogger(__name__)
 
 
-class Control:
+class Actions:
     """The changing side, shared by the API, the pages and the command line."""
 
     def __init__(self, repository: Repository, outbox: Outbox, storage: Storage) -> None:
@@ -26,7 +26,7 @@ class Control:
             log.info("request %s: asked to cancel", request_id)
             return True
         request = self._found(request_id)
-        if request.status == RequestStatus.CANCELLED:
+        if request.status == JobStatus.CANCELLED:
             return False
         raise Conflict(f"Request {request_id} is {request.status.lower()}; there is nothing left to cancel.")
 
@@ -72,7 +72,7 @@ class Control:
                 orphans += 1
         return orphans
 
-    def _found(self, request_id: str) -> ProcessingRequest:
+    def _found(self, request_id: str) -> Job:
         request = self._repository.get_request(request_id)
         if request is None:
             raise NotFound(f"There is no request {request_id[:100]!r}; check the id, or whether it was deleted.")

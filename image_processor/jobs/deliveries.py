@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from image_processor.jobs import webhook
 from image_processor.jobs.metrics import Metrics
 from image_processor.logs import belonging_to
-from image_processor.store import DeliveryState, Outbox, ProcessingRequest, Repository, WebhookAttempt, WebhookDelivery
+from image_processor.store import DeliveryState, Job, Outbox, Repository, WebhookAttempt, WebhookDelivery
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Deliveries:
             with belonging_to(request.call_id):
                 self._send(delivery, request)
 
-    def _send(self, delivery: WebhookDelivery, request: ProcessingRequest) -> None:
+    def _send(self, delivery: WebhookDelivery, request: Job) -> None:
         secrets = (request.webhook_secret,) if request.webhook_secret else self._secrets
         result = webhook.attempt(
             self._poster,

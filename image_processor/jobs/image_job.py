@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from image_processor.download import Downloader, HostLimits, retry_delay
 from image_processor.errors import ImageCancelled, ImageError, InternalError, StoreUnavailable
-from image_processor.imaging import CompressedPicture, CompressOptions, Compressor, ImagePool, compress_file
+from image_processor.imaging import CompressedImage, CompressOptions, Compressor, ImagePool, compress_file
 from image_processor.jobs.image_queue import ImageWindow, Turn
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.status import waiting_message
@@ -28,7 +28,7 @@ from image_processor.store import (
     ImageRecord,
     ImageStatus,
     ImageTask,
-    ProcessingRequest,
+    Job,
     Repository,
     Storage,
     image_name,
@@ -53,7 +53,7 @@ class StoredImage:
 
     url: str
     bytes_in: int
-    compressed: CompressedPicture
+    compressed: CompressedImage
 
 
 class ImageProcessor:
@@ -163,7 +163,7 @@ class ImageJob:
 
     def __init__(
         self,
-        request: ProcessingRequest,
+        request: Job,
         *,
         repository: Repository,
         processor: ImageProcessor,

@@ -10,15 +10,15 @@ from image_processor.jobs.image_job import ImageJob
 from image_processor.jobs.status import final_message, outcome_of, product_status, webhook_payload
 from image_processor.logs import belonging_to
 from image_processor.store import (
+    Job,
+    JobStatus,
     NewImage,
     NewProduct,
     Outcome,
-    ProcessingRequest,
     Product,
     ProductImage,
     ProductOutput,
     Repository,
-    RequestStatus,
     Storage,
     new_delivery,
     now,
@@ -41,7 +41,7 @@ class Pipeline:
         self,
         repository: Repository,
         storage: Storage,
-        image_job: Callable[[ProcessingRequest], ImageJob],
+        image_job: Callable[[Job], ImageJob],
         csv_limits: CSVLimits,
     ) -> None:
         self._repository = repository
@@ -60,7 +60,7 @@ class Pipeline:
             with belonging_to(request.call_id):
                 self._work(request)
 
-    def _work(self, request: ProcessingRequest) -> None:
+    def _work(self, request: Job) -> None:
         log.info("request %s: %d images in %d rows", request.id, request.total, request.row_count)
         catalogue = self._read_catalogue(request)
         self._load_products(request, catalogue)
@@ -73,20 +73,20 @@ class Pipeline:
         self._repository.fail_rest(request_id)
         request = self._repository.get_request(request_id)
         if request is not None and not request.done:
-            self._end(request, RequestStatus.FAILED, message)
+            self._end(request, JobStatus.FAILED, message)
 
-    def _read_catalogue(self, request: ProcessingRequest) -> ProductCSV:
+    def _read_catalogue(self, request: Job) -> ProductCSV:
         path = self._storage.upload_path(request.id)
         if not path.exists():
             raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
         return read_products(path, self._csv_limits)
 
-    def _load_products(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
+    def _load_products(self, request: Job, catalogue: ProductCSV) -> None:
         """Put the rows into the database, chunk by chunk, those that are not there yet."""
         for chunk in _chunks(map(_new_product, catalogue.rows(start_after=self._repository.last_row(request.id)))):
             self._repository.insert_products(request.id, chunk)
 
-    def _work_images(self, request: ProcessingRequest) -> None:
+    def _work_images(self, request: Job) -> None:
         """Work every image that is not final, and again those whose file is gone when we look for it."""
         self._storage.make_folder(request.id)
         while True:
@@ -113,7 +113,7 @@ class Pipeline:
             yield from images
             last = images[-1].id
 
-    def _write_output(self, request: ProcessingRequest, catalogue: ProductCSV) -> None:
+    def _write_output(self, request: Job, catalogue: ProductCSV) -> None:
         """Write output.csv, whole or not at all, and the results of the rows."""
         rows = self._output_rows(request.id)
         self._storage.write_output(request.id, lambda file: write_output(catalogue, rows, file))
@@ -131,16 +131,16 @@ class Pipeline:
             yield products, self._repository.images_of([product.id for product in products])
             row = products[-1].row
 
-    def _finish(self, request: ProcessingRequest) -> None:
+    def _finish(self, request: Job) -> None:
         """Record the final state, together with the webhook that tells of it."""
         finished = self._repository.get_request(request.id)
         if finished is not None:
-            status = RequestStatus.CANCELLED if finished.cancelled else RequestStatus.COMPLETED
+            status = JobStatus.CANCELLED if finished.cancelled else JobStatus.COMPLETED
             self._end(finished, status, final_message(finished))
 
-    def _end(self, request: ProcessingRequest, status: RequestStatus, message: str) -> None:
+    def _end(self, request: Job, status: JobStatus, message: str) -> None:
         request.status, request.message, request.completed_at = status, message, now()
-        request.outcome = outcome_of(request) if status is not RequestStatus.FAILED else Outcome.FAILED
+        request.outcome = outcome_of(request) if status is not JobStatus.FAILED else Outcome.FAILED
         delivery = None
         if request.webhook_url:
             delivery = new_delivery(request.id, request.webhook_url, json.dumps(webhook_payload(request)))

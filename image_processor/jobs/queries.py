@@ -22,9 +22,9 @@ from image_processor.jobs.status import MOST_IMAGES, MOST_PRODUCTS, StatusBody, 
 from image_processor.store import (
     Health,
     ImageFilter,
+    Job,
     Listings,
     Outbox,
-    ProcessingRequest,
     Product,
     ProductImage,
     ReceivedCallback,
@@ -39,7 +39,7 @@ from image_processor.store import WebhookDelivery as Delivery
 MOST_SIZES_KEPT = 256
 
 
-class Answers:
+class Queries:
     """The reading side, shared by the API, the pages and the command line."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Answers:
         # Counting 100,000 images takes a fifth of a second: once for each state of a request.
         self._sizes = lru_cache(MOST_SIZES_KEPT)(lambda request_id, _as_of: listings.sizes(request_id))
 
-    def request(self, request_id: str) -> ProcessingRequest:
+    def request(self, request_id: str) -> Job:
         """The request with this id. Raises NotFound."""
         request = self._repository.get_request(request_id) if _is_id(request_id) else None
         if request is None:
@@ -79,10 +79,10 @@ class Answers:
         tag = etag(request, deliveries, paused)
         return tag, None if tag in known else self._status(request, deliveries, paused)
 
-    def _deliveries(self, request: ProcessingRequest) -> Sequence[Delivery]:
+    def _deliveries(self, request: Job) -> Sequence[Delivery]:
         return self._outbox.deliveries(request.id) if request.webhook_url else ()
 
-    def _status(self, request: ProcessingRequest, deliveries: Sequence[Delivery], paused: str | None) -> StatusBody:
+    def _status(self, request: Job, deliveries: Sequence[Delivery], paused: str | None) -> StatusBody:
         products = self._repository.products(request.id, limit=MOST_PRODUCTS)
         images = self._repository.images_of([product.id for product in products], limit=MOST_IMAGES)
         return status_body(request, product_bodies(products, images), deliveries, paused)
@@ -122,7 +122,7 @@ class Answers:
         """The webhook deliveries of a request with all their attempts, oldest first. Raises NotFound."""
         return self._outbox.deliveries_with_attempts(self.request(request_id).id)
 
-    def output_csv(self, request_id: str) -> tuple[Path, ProcessingRequest]:
+    def output_csv(self, request_id: str) -> tuple[Path, Job]:
         """Where the output.csv of a request lies. Raises NotFound, or NotReady while it is not written."""
         request = self.request(request_id)
         path = self._storage.output_path(request.id)
@@ -130,7 +130,7 @@ class Answers:
             raise _not_ready(request, "output.csv")
         return path, request
 
-    def errors_csv(self, request_id: str) -> tuple[BinaryIO, ProcessingRequest]:
+    def errors_csv(self, request_id: str) -> tuple[BinaryIO, Job]:
         """The rows that failed, with what failed of them and why, ready to be mended and uploaded again.
 
         A file at its beginning. Raises NotFound, or NotReady while the request is not done.
@@ -147,7 +147,7 @@ class Answers:
         file.seek(0)
         return file, request
 
-    def files(self, request_id: str) -> tuple[Iterator[tuple[Path, str]], ProcessingRequest]:
+    def files(self, request_id: str) -> tuple[Iterator[tuple[Path, str]], Job]:
         """All compressed images of a request: where each lies, and a readable name for it.
 
         Raises NotFound, or NotReady while the request is not done.
@@ -165,7 +165,7 @@ class Answers:
 class Sources:
     """The source of an image, fetched again through the guarded client to be shown beside the result."""
 
-    def __init__(self, answers: Answers, storage: Storage, downloader: Downloader, pool: ImagePool) -> None:
+    def __init__(self, answers: Queries, storage: Storage, downloader: Downloader, pool: ImagePool) -> None:
         self._answers = answers
         self._storage = storage
         self._downloader = downloader
@@ -188,7 +188,7 @@ class Sources:
                 self._downloader.download(image.input_url, file, own_base_url=base_url, is_abandoned=is_abandoned)
                 kind = self._pool.run("sources", is_abandoned, media_type, file.name)
             except ImageError as error:
-                raise SourceGone(f"The source of this picture cannot be fetched any more. {error.detail}") from error
+                raise SourceGone(f"The source of this image cannot be fetched any more. {error.detail}") from error
             stack.pop_all()  # the caller has it now
             file.seek(0)
             return file, kind
@@ -214,9 +214,9 @@ class Inbox:
         return self._outbox.received_callbacks()
 
 
-def _not_ready(request: ProcessingRequest, what: str) -> NotReady:
+def _not_ready(request: Job, what: str) -> NotReady:
     return NotReady(
-        f"The {what} of request {request.id} is not there yet ({request.progress:.0f} % done); ask again when its "
+        f"The {what} of request {request.id} is not there yet ({request.progress:.0f}% done); ask again when its "
         "status says done."
     )
 
@@ -228,7 +228,7 @@ def _readable(row: int, position: int, serial: str, name: str, url: str) -> str:
     return f"{row:05}-{position:02}{'-' if words else ''}{words}.{extension}"
 
 
-def _cursor(request: ProcessingRequest) -> str:
+def _cursor(request: Job) -> str:
     place = f"{request.created_at.isoformat()}|{request.id}"
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from image_processor.store import (
     WORKING,
     ImageStatus,
+    Job,
+    JobStatus,
     Outcome,
-    ProcessingRequest,
     Product,
     ProductImage,
     ProductStatus,
-    RequestStatus,
     WebhookDelivery,
 )
 
@@ -40,7 +40,7 @@ class Counts(BaseModel):
 class Progress(BaseModel):
     """How far the request is."""
 
-    percent: float = Field(description="Final images, in per cent of all.")
+    percent: float = Field(description="Final images, in percent of all.")
     images_per_second: float | None = Field(description="Since the start; null before the first image.")
     eta_seconds: int | None = Field(description="Seconds left at this pace; 0 when done.")
 
@@ -80,7 +80,7 @@ class ImageBody(BaseModel):
     output_url: str | None = Field(description="Where the result is hosted; null while there is none.")
     status: ImageStatus
     kept_original: bool = Field(
-        description="The picture is delivered as it came, because compressing would not have made it smaller."
+        description="The image is delivered as it came, because compressing would not have made it smaller."
     )
     note: str | None = Field(
         description="What a person should know of the result, such as that only one frame was kept."
@@ -134,7 +134,7 @@ class StatusBody(BaseModel):
     """Everything about one request."""
 
     request_id: str
-    status: RequestStatus
+    status: JobStatus
     done: bool = Field(description="Nothing more is worked, unless somebody retries.")
     outcome: Outcome | None = Field(description="How it ended; null until it is done.")
     message: str = Field(description="Where it stands, in a sentence for people.")
@@ -156,7 +156,7 @@ class StatusBody(BaseModel):
 
 
 def status_body(
-    request: ProcessingRequest,
+    request: Job,
     products: Sequence[ProductBody] = (),
     deliveries: Sequence[WebhookDelivery] = (),
     paused: str | None = None,
@@ -165,7 +165,7 @@ def status_body(
     listed = sum(len(product.images) for product in products)
     return StatusBody(
         request_id=request.id,
-        status=RequestStatus(request.status),
+        status=JobStatus(request.status),
         done=request.done,
         outcome=Outcome(request.outcome) if request.outcome else None,
         message=f"Paused. {paused}" if paused and not request.done else live_message(request),
@@ -208,7 +208,7 @@ def links(base_url: str, request_id: str) -> Links:
     )
 
 
-def webhook_payload(request: ProcessingRequest) -> dict[str, Any]:
+def webhook_payload(request: Job) -> dict[str, Any]:
     """The body of the webhook of a request that is done."""
     at = timestamp(request.completed_at)
     data = {
@@ -224,7 +224,7 @@ def webhook_payload(request: ProcessingRequest) -> dict[str, Any]:
     return {"type": kind, "timestamp": at, "request_id": request.id, "status": request.status, "data": data}
 
 
-def outcome_of(request: ProcessingRequest) -> Outcome:
+def outcome_of(request: Job) -> Outcome:
     """What became of a request, by its counters. A row that was refused counts as something that failed."""
     if request.cancelled:
         return Outcome.CANCELLED
@@ -245,13 +245,13 @@ def product_status(statuses: Sequence[str]) -> ProductStatus:
     return ProductStatus.CANCELLED if ImageStatus.CANCELLED in kinds else ProductStatus.FAILED
 
 
-def etag(request: ProcessingRequest, deliveries: Sequence[WebhookDelivery], paused: str | None) -> str:
+def etag(request: Job, deliveries: Sequence[WebhookDelivery], paused: str | None) -> str:
     """What changes whenever the status body does."""
     told = [request.updated_at.isoformat(), *(f"{one.state}{one.attempts}" for one in deliveries), paused or ""]
     return blake2b("|".join(told).encode(), digest_size=12).hexdigest()
 
 
-def final_message(request: ProcessingRequest) -> str:
+def final_message(request: Job) -> str:
     """One sentence that sums a finished request up."""
     parts = [f"{request.succeeded} of {_plural(request.total, 'image')} compressed"]
     if request.failed:
@@ -261,11 +261,11 @@ def final_message(request: ProcessingRequest) -> str:
     if request.invalid_rows:
         parts.append(f"{_plural(request.invalid_rows, 'row')} skipped")
     saved = _bytes(request).saved_percent
-    ending = f"; {saved:.0f} % smaller." if saved is not None else "."
+    ending = f"; {saved:.0f}% smaller." if saved is not None else "."
     return ", ".join(parts) + ending
 
 
-def live_message(request: ProcessingRequest) -> str:
+def live_message(request: Job) -> str:
     """The message to show: while images are worked and nothing is special, how many are done."""
     if request.message == WORKING and request.worked:
         return f"{request.worked} of {_plural(request.total, 'image')} done."
@@ -287,7 +287,7 @@ def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _counts(request: ProcessingRequest) -> Counts:
+def _counts(request: Job) -> Counts:
     return Counts(
         total=request.total,
         pending=request.pending,
@@ -298,7 +298,7 @@ def _counts(request: ProcessingRequest) -> Counts:
     )
 
 
-def _progress(request: ProcessingRequest) -> Progress:
+def _progress(request: Job) -> Progress:
     percent = 100.0 if request.done and not request.total else round(request.progress, 1)
     seconds = _seconds_worked(request)
     worked = request.worked - request.cancelled - request.run_base
@@ -308,19 +308,19 @@ def _progress(request: ProcessingRequest) -> Progress:
     return Progress(percent=percent, images_per_second=pace and round(pace, 1), eta_seconds=eta)
 
 
-def _seconds_worked(request: ProcessingRequest) -> float:
+def _seconds_worked(request: Job) -> float:
     if request.started_at is None:
         return 0.0
     end = request.completed_at or request.updated_at  # so that the answer changes only when the record does
     return max((end - request.started_at).total_seconds(), 0.0)
 
 
-def _bytes(request: ProcessingRequest) -> Bytes:
+def _bytes(request: Job) -> Bytes:
     saved = round(100 * (1 - request.bytes_out / request.bytes_in), 1) if request.bytes_in else None
     return Bytes(input=request.bytes_in, output=request.bytes_out, saved_percent=saved)
 
 
-def _webhook(request: ProcessingRequest, deliveries: Sequence[WebhookDelivery]) -> WebhookBody | None:
+def _webhook(request: Job, deliveries: Sequence[WebhookDelivery]) -> WebhookBody | None:
     if request.webhook_url is None:
         return None
     if not deliveries:

@@ -1,4 +1,4 @@
-"""Small pictures of the results for the pages: made once, on first demand, and never more than 10 kB."""
+"""Small images of the results for the pages: made once, on first demand, and never more than 10 kB."""
 
 import contextlib
 import re
@@ -30,7 +30,7 @@ _SECONDS: Final = 10.0
 
 
 class Thumbnails:
-    """Makes and keeps the thumbnails, beside the pictures they show: they are removed with their request."""
+    """Makes and keeps the thumbnails, beside the images they show: they are removed with their request."""
 
     def __init__(self, storage: Storage, compressor: Compressor, pool: ImagePool) -> None:
         self._storage = storage
@@ -45,7 +45,7 @@ class Thumbnails:
         compressed image, Unavailable when too many wait, and StoreUnavailable when the disk takes no more.
         """
         if not _is_id(request_id) or not _NAME.fullmatch(name):
-            raise NotFound(f"There is no picture {name[:100]!r}.")
+            raise NotFound(f"There is no image {name[:100]!r}.")
         picture = self._storage.images / request_id / name
         made = self._made_before(picture)
         if made is None:
@@ -54,7 +54,7 @@ class Thumbnails:
         return made
 
     def _made_before(self, picture: Path) -> Path | None:
-        """The thumbnail, unless the picture was worked again after it."""
+        """The thumbnail, unless the image was worked again after it."""
         for extension in (".webp", ".jpg"):
             thumbnail = picture.parent / THUMBNAILS / f"{picture.name}{extension}"
             with contextlib.suppress(FileNotFoundError):
@@ -64,14 +64,14 @@ class Thumbnails:
 
     def _make(self, picture: Path, is_abandoned: Callable[[], bool]) -> Path:
         if not picture.exists():
-            raise NotFound(f"There is no picture {picture.name!r} any more.")
+            raise NotFound(f"There is no image {picture.name!r} any more.")
         try:
             with self._storage.new_thumbnail(picture.parent.name) as new:
                 arguments = self._compressor, str(picture), new.path
                 extension = self._pool.run(THUMBNAILS, is_abandoned, write_thumbnail, *arguments)
                 new.keep(picture.name + extension)
         except (FileNotFoundError, ImageError) as error:  # deleted meanwhile, or nothing that can be shown
-            raise NotFound(f"There is no picture {picture.name!r} any more.") from error
+            raise NotFound(f"There is no image {picture.name!r} any more.") from error
         return picture.parent / THUMBNAILS / (picture.name + extension)
 
 
@@ -83,7 +83,7 @@ def write_thumbnail(compressor: Compressor, picture: str, result: str) -> str:
     for extension, options in ATTEMPTS:
         if compress_file(compressor, picture, result, options).bytes_out <= MOST_BYTES:
             return extension
-    raise NotFound("There is no thumbnail of this picture.")
+    raise NotFound("There is no thumbnail of this image.")
 
 
 def _is_id(text: str) -> bool:

@@ -18,13 +18,13 @@ from image_processor.errors import (
 )
 from image_processor.jobs.webhook import SECRET_FORM, valid_secret
 from image_processor.logs import current_call
-from image_processor.store import Health, ProcessingRequest, Repository, RequestStatus, Storage
+from image_processor.store import Health, Job, JobStatus, Repository, Storage
 from image_processor.urls import check_url
 
 MAX_KEY_LENGTH = 255
 RETRY_SECONDS = 10
 
-# The pictures under static/samples/, drawn by bench/make_samples.py.
+# The images under static/samples/, drawn by bench/make_samples.py.
 SAMPLE_PRODUCTS = (
     ("Stoneware mug", ("mug-front.jpg", "mug-upright.jpg")),
     ("Table lamp", ("lamp.jpg", "lamp-shade.avif")),
@@ -71,14 +71,14 @@ class Uploads:
         return replace(self._defaults, **chosen)
 
     def sample(self, base_url: str) -> bytes:
-        """A catalogue of pictures that this server hosts itself."""
+        """A catalogue of images that this server hosts itself."""
         return sample_csv(base_url, SAMPLE_PRODUCTS)
 
     def read(self, data: bytes, filename: str) -> ProductCSV:
         """Read and validate an upload without accepting it. Raises InvalidCSV when it is no catalogue at all."""
         return read_products(data, self._csv_limits, filename=filename)
 
-    def accept_upload(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> ProcessingRequest:
+    def accept_upload(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> Job:
         """Accept a catalogue: when this returns, the request is committed and will be worked to its end.
 
         `base_url` becomes the base of all output URLs. An upload with the Idempotency-Key of an earlier one gives the
@@ -99,7 +99,7 @@ class Uploads:
         self._submit(accepted.id)
         return accepted
 
-    def _accepted_before(self, key: str | None, digest: str) -> ProcessingRequest | None:
+    def _accepted_before(self, key: str | None, digest: str) -> Job | None:
         if key is None:
             return None
         if not 1 <= len(key) <= MAX_KEY_LENGTH:
@@ -111,7 +111,7 @@ class Uploads:
             )
         return first
 
-    def _keep(self, request: ProcessingRequest, data: bytes) -> ProcessingRequest:
+    def _keep(self, request: Job, data: bytes) -> Job:
         """Keep the file, then commit the row; give the request that counts, should another with the key come first."""
         try:
             self._storage.keep_upload(request.id, data)
@@ -149,10 +149,10 @@ def _check_rows(catalogue: ProductCSV, options: UploadOptions) -> None:
         raise InvalidCSV("No row of the catalogue can be worked.", catalogue.problems)
 
 
-def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, base_url: str) -> ProcessingRequest:
-    return ProcessingRequest(
+def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, base_url: str) -> Job:
+    return Job(
         id=str(uuid.uuid4()),
-        status=RequestStatus.PENDING,
+        status=JobStatus.PENDING,
         message="Accepted; the images are worked next.",
         filename=clean_name(filename),
         charset=catalogue.dialect.charset,

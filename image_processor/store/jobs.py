@@ -16,9 +16,9 @@ from image_processor.store.models import (
     UNFINISHED_JOBS,
     WORKING,
     ImageStatus,
-    ProcessingRequest,
+    Job,
+    JobStatus,
     ProductImage,
-    RequestStatus,
     WebhookDelivery,
 )
 
@@ -29,7 +29,7 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._read, self._write = database.read, database.write
 
-    def create_request(self, request: ProcessingRequest) -> ProcessingRequest:
+    def create_request(self, request: Job) -> Job:
         """Commit an accepted upload. When this returns, the request exists whatever happens to the process.
 
         Gives the request that exists: another one, when that one came first with the same Idempotency-Key.
@@ -45,52 +45,44 @@ class Jobs:
             return first
         return request
 
-    def find_by_key(self, idempotency_key: str) -> ProcessingRequest | None:
+    def find_by_key(self, idempotency_key: str) -> Job | None:
         """The request that was accepted with an Idempotency-Key."""
         with self._read() as session:
-            return session.scalars(
-                select(ProcessingRequest).where(ProcessingRequest.idempotency_key == idempotency_key)
-            ).one_or_none()
+            return session.scalars(select(Job).where(Job.idempotency_key == idempotency_key)).one_or_none()
 
-    def get_request(self, request_id: str) -> ProcessingRequest | None:
+    def get_request(self, request_id: str) -> Job | None:
         """One request, detached, or None."""
         with self._read() as session:
-            return session.get(ProcessingRequest, request_id)
+            return session.get(Job, request_id)
 
     def unfinished_requests(self) -> Sequence[str]:
         """Ids of all requests that are not done, oldest first."""
-        ids = (
-            select(ProcessingRequest.id)
-            .where(ProcessingRequest.status.in_(UNFINISHED_JOBS))
-            .order_by(ProcessingRequest.created_at)
-        )
+        ids = select(Job.id).where(Job.status.in_(UNFINISHED_JOBS)).order_by(Job.created_at)
         with self._read() as session:
             return session.scalars(ids).all()
 
     def existing(self, request_ids: Sequence[str]) -> set[str]:
         """Those of some ids that belong to a request."""
         with self._read() as session:
-            return set(session.scalars(select(ProcessingRequest.id).where(ProcessingRequest.id.in_(request_ids))))
+            return set(session.scalars(select(Job.id).where(Job.id.in_(request_ids))))
 
     def done_before(self, moment: datetime) -> Sequence[str]:
         """Ids of the requests that were done before a moment."""
-        old = select(ProcessingRequest.id).where(
-            ProcessingRequest.status.not_in(UNFINISHED_JOBS), ProcessingRequest.completed_at < moment
-        )
+        old = select(Job.id).where(Job.status.not_in(UNFINISHED_JOBS), Job.completed_at < moment)
         with self._read() as session:
             return session.scalars(old).all()
 
-    def claim(self, request_id: str) -> ProcessingRequest | None:
+    def claim(self, request_id: str) -> Job | None:
         """Take an unfinished request up: it is `Processing` from here on. None when there is nothing to take up."""
         with self._write() as session:
             claimed = execute_counting(
                 session,
-                update(ProcessingRequest)
-                .where(ProcessingRequest.id == request_id, ProcessingRequest.status.in_(UNFINISHED_JOBS))
+                update(Job)
+                .where(Job.id == request_id, Job.status.in_(UNFINISHED_JOBS))
                 .values(
-                    status=RequestStatus.PROCESSING,
+                    status=JobStatus.PROCESSING,
                     message=WORKING,
-                    started_at=func.coalesce(ProcessingRequest.started_at, now()),
+                    started_at=func.coalesce(Job.started_at, now()),
                     processing=0,
                     updated_at=now(),
                 ),
@@ -102,11 +94,11 @@ class Jobs:
                 .where(ProductImage.request_id == request_id, ProductImage.status == ImageStatus.PROCESSING)
                 .values(status=ImageStatus.PENDING)
             )
-            return session.get(ProcessingRequest, request_id)
+            return session.get(Job, request_id)
 
     def say(self, request_id: str, message: str) -> None:
         """Set the message of a job that is running, unless it is being cancelled."""
-        row = ProcessingRequest
+        row = Job
         with self._write() as session:
             session.execute(
                 update(row)
@@ -119,21 +111,21 @@ class Jobs:
         with self._write() as session:
             asked = execute_counting(
                 session,
-                update(ProcessingRequest)
-                .where(ProcessingRequest.id == request_id, ProcessingRequest.status.in_(UNFINISHED_JOBS))
+                update(Job)
+                .where(Job.id == request_id, Job.status.in_(UNFINISHED_JOBS))
                 .values(cancel_requested=True, message="Cancelling.", updated_at=now()),
             )
             return bool(asked)
 
     def cancel_requested(self, request_id: str) -> bool:
         """Whether somebody asked to cancel a request, or deleted it."""
-        asked = select(ProcessingRequest.cancel_requested).where(ProcessingRequest.id == request_id)
+        asked = select(Job.cancel_requested).where(Job.id == request_id)
         with self._read() as session:
             return session.scalar(asked) is not False
 
     def cancel_rest(self, request_id: str) -> None:
         """Make every image that is not final `Cancelled`."""
-        row = ProcessingRequest
+        row = Job
         with self._write() as session:
             cancelled = execute_counting(
                 session,
@@ -153,7 +145,7 @@ class Jobs:
 
     def fail_rest(self, request_id: str) -> None:
         """Make every image that is not final `Failed`, those whose rows were never read included."""
-        row = ProcessingRequest
+        row = Job
         with self._write() as session:
             session.execute(
                 update(ProductImage)
@@ -171,7 +163,7 @@ class Jobs:
 
         False when the request is not done, or has nothing to repeat.
         """
-        row, again = ProcessingRequest, (ImageStatus.FAILED, ImageStatus.CANCELLED)
+        row, again = Job, (ImageStatus.FAILED, ImageStatus.CANCELLED)
         with self._write() as session:
             started = execute_counting(
                 session,
@@ -179,10 +171,10 @@ class Jobs:
                 .where(
                     row.id == request_id,
                     row.status.not_in(UNFINISHED_JOBS),
-                    or_(row.failed + row.cancelled > 0, row.status == RequestStatus.FAILED),
+                    or_(row.failed + row.cancelled > 0, row.status == JobStatus.FAILED),
                 )
                 .values(
-                    status=RequestStatus.PENDING,
+                    status=JobStatus.PENDING,
                     outcome=None,
                     message="Accepted again; what failed is worked next.",
                     failed=0,
@@ -217,21 +209,19 @@ class Jobs:
         with self._write() as session:
             gone = execute_counting(
                 session,
-                delete(ProcessingRequest).where(
-                    ProcessingRequest.id == request_id, ProcessingRequest.status.not_in(UNFINISHED_JOBS)
-                ),
+                delete(Job).where(Job.id == request_id, Job.status.not_in(UNFINISHED_JOBS)),
             )
             return bool(gone)
 
-    def finish(self, request: ProcessingRequest, delivery: WebhookDelivery | None) -> None:
+    def finish(self, request: Job, delivery: WebhookDelivery | None) -> None:
         """Write the final state and the webhook's delivery row in one transaction: never the one without the other.
 
         Of `request` (detached) status, outcome, message and completed_at are written.
         """
         with self._write() as session:
             session.execute(
-                update(ProcessingRequest)
-                .where(ProcessingRequest.id == request.id)
+                update(Job)
+                .where(Job.id == request.id)
                 .values(
                     status=request.status,
                     outcome=request.outcome,

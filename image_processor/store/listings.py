@@ -12,7 +12,7 @@ from image_processor.store.database import Database
 from image_processor.store.models import (
     UNFINISHED_JOBS,
     ImageStatus,
-    ProcessingRequest,
+    Job,
     Product,
     ProductImage,
     ProductStatus,
@@ -50,9 +50,9 @@ class Listings:
 
     def requests(
         self, limit: int, after: tuple[datetime, str] | None = None, status: str | None = None
-    ) -> Sequence[ProcessingRequest]:
+    ) -> Sequence[Job]:
         """Requests, newest first, those after a place (`created_at` and id of the last one seen)."""
-        row = ProcessingRequest
+        row = Job
         page = select(row).order_by(row.created_at.desc(), row.id.desc()).limit(limit)
         if status is not None:
             page = page.where(row.status == status)
@@ -64,7 +64,7 @@ class Listings:
 
     def queue(self) -> tuple[int, int]:
         """How many requests are not done, and how many of their images are not final."""
-        row = ProcessingRequest
+        row = Job
         waiting = func.coalesce(func.sum(row.total - row.succeeded - row.failed - row.cancelled), 0)
         with self._read() as session:
             requests, images = session.execute(

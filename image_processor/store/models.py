@@ -26,7 +26,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 WORKING = "Working on the images."
 
 
-class RequestStatus(StrEnum):
+class JobStatus(StrEnum):
     """Where a request stands. The words are the contract's."""
 
     PENDING = "Pending"
@@ -51,7 +51,7 @@ class ImageStatus(StrEnum):
     CANCELLED = "Cancelled"
 
 
-UNFINISHED_JOBS = (RequestStatus.PENDING, RequestStatus.PROCESSING)
+UNFINISHED_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
 UNFINISHED_IMAGES = (ImageStatus.PENDING, ImageStatus.PROCESSING)
 
 
@@ -124,7 +124,7 @@ db = SQLAlchemy(metadata=Base.metadata)
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-class ProcessingRequest(Base):
+class Job(Base):
     """One upload: its options, where it stands, and the counters that the status answers from.
 
     A retry starts a new run; `run_base` counts the images that were final when it began: its progress starts at 0.
@@ -134,7 +134,7 @@ class ProcessingRequest(Base):
     __table_args__ = (Index(None, "status", "created_at"), Index(None, "created_at", "id"))
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    status: Mapped[str] = mapped_column(String(16), default=RequestStatus.PENDING)
+    status: Mapped[str] = mapped_column(String(16), default=JobStatus.PENDING)
     outcome: Mapped[str | None] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Text, default="")
     filename: Mapped[str] = mapped_column(Text, default="")
@@ -174,7 +174,7 @@ class ProcessingRequest(Base):
     @property
     def done(self) -> bool:
         """Whether the request is in a final state."""
-        return RequestStatus(self.status).done
+        return JobStatus(self.status).done
 
     @property
     def pending(self) -> int:

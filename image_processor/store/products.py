@@ -17,7 +17,7 @@ from image_processor.store.jobs import Jobs
 from image_processor.store.models import (
     UNFINISHED_IMAGES,
     ImageStatus,
-    ProcessingRequest,
+    Job,
     Product,
     ProductImage,
     ProductStatus,
@@ -218,7 +218,7 @@ class Products:
         def slots(status: ImageStatus) -> int:
             return sum(record.image.slots for record in records if record.status is status)
 
-        row = ProcessingRequest
+        row = Job
         worked = row.succeeded + row.failed + row.cancelled + sum(record.image.slots for record in records)
         # Within a run it never falls, not even when files were lost and are processed again.
         progress = 100.0 * (worked - row.run_base) / func.nullif(row.total - row.run_base, 0)
@@ -240,7 +240,7 @@ class Products:
 
     def put_back(self, request_id: str, images: Sequence[ProductImage]) -> None:
         """Make finished images pending again (their files are gone) and take them out of the counters."""
-        row = ProcessingRequest
+        row = Job
         with self._write() as session:
             session.execute(
                 update(ProductImage),

@@ -3,14 +3,14 @@
 from image_processor.web.api import api as api_blueprint
 from image_processor.web.api import invalid_option, problem
 from image_processor.web.api_reference import read as read_reference
-from image_processor.web.guard import Door
+from image_processor.web.guard import Guard
 from image_processor.web.openapi import complete as complete_document
 from image_processor.web.pages import error_page
 from image_processor.web.pages import pages as pages_blueprint
 from image_processor.web.schemas import Problem
 
 __all__ = [
-    "Door",
+    "Guard",
     "Problem",
     "api_blueprint",
     "complete_document",

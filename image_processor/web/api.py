@@ -29,9 +29,9 @@ from image_processor.errors import (
 )
 from image_processor.imaging import CONTENT_TYPES
 from image_processor.jobs import (
-    Answers,
-    Control,
+    Actions,
     Inbox,
+    Queries,
     Sources,
     StatusBody,
     Uploads,
@@ -45,12 +45,12 @@ from image_processor.store import (
     OUTPUT_NAME,
     DeliveryState,
     ImageFilter,
-    ProcessingRequest,
+    Job,
     Storage,
     WebhookAttempt,
     WebhookDelivery,
 )
-from image_processor.web.guard import Door
+from image_processor.web.guard import Guard
 from image_processor.web.schemas import (
     Attempt,
     Callback,
@@ -169,7 +169,7 @@ def check_form() -> Response | None:
 def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Response:
     """Upload a catalogue.
 
-    Takes multipart with a file, or a raw text/csv body. Answers at once; the images are worked in the background.
+    Takes multipart with a file, or a raw text/csv body. Queries at once; the images are worked in the background.
     """
     _door().count_upload()
     fields = query.model_dump(exclude_none=True) | form.model_dump(exclude_none=True, exclude={"file"})
@@ -258,7 +258,7 @@ def list_images(path: RequestPath, query: ImagesQuery) -> Response:
     tags=[requests_tag],
     operation_id="image_source",
     responses={
-        200: {"description": "The picture as it is now.", "content": {"image/*": {}}},
+        200: {"description": "The image as it is now.", "content": {"image/*": {}}},
         **_problems(401, 404, 502, 503),
     },
 )
@@ -405,7 +405,7 @@ def output_csv(path: RequestPath) -> Response:
     return _download(file, f"text/csv; charset={found.charset}", found, OUTPUT_NAME)
 
 
-def _download(file: Path | BinaryIO, content_type: str, found: ProcessingRequest, kind: str) -> Response:
+def _download(file: Path | BinaryIO, content_type: str, found: Job, kind: str) -> Response:
     """A result as a file that is named after the upload: Werkzeug writes any name as RFC 6266 and 8187 say."""
     stem = Path(clean_name(found.filename)).stem or "catalogue"
     answer = send_file(file, content_type, as_attachment=True, download_name=f"{stem}-{kind}", max_age=0)
@@ -533,7 +533,7 @@ def metrics() -> Response:
 # ---- helpers -------------------------------------------------------------------------------------------------------
 
 
-def _door() -> Door:
+def _door() -> Guard:
     return current_app.extensions["door"]  # type: ignore[no-any-return]
 
 
@@ -541,11 +541,11 @@ def _uploads() -> Uploads:
     return current_app.extensions["uploads"]  # type: ignore[no-any-return]
 
 
-def _answers() -> Answers:
+def _answers() -> Queries:
     return current_app.extensions["answers"]  # type: ignore[no-any-return]
 
 
-def _control() -> Control:
+def _control() -> Actions:
     return current_app.extensions["control"]  # type: ignore[no-any-return]
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T", bound=Exception)
 _SUBJECTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Upload and watch", "A catalogue goes in; its request is watched until it is done.",
      ("upload", "status", "list_requests")),
-    ("Results", "What came of a request: the catalogue with its new URLs, what failed, the pictures.",
+    ("Results", "What came of a request: the catalogue with its new URLs, what failed, the images.",
      ("output_csv", "errors_csv", "images_zip", "list_images", "sizes", "image_source", "processed_image",
       "sample_csv")),
     ("Change a request", "End it, work again what failed, remove it.", ("cancel", "retry", "delete_request")),

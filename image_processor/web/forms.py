@@ -17,7 +17,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
         "Format",
         default="keep",
         choices=[
-            SelectChoice("keep", "Keep each picture's own"),
+            SelectChoice("keep", "Keep each image's own"),
             SelectChoice("jpeg", "JPEG"),
             SelectChoice("webp", "WebP"),
             SelectChoice("avif", "AVIF"),

@@ -68,7 +68,7 @@ class RateLimit:
             self._calls.pop(client, None)
 
 
-class Door:
+class Guard:
     """What every call passes before it is served."""
 
     def __init__(

@@ -15,9 +15,9 @@ from werkzeug.exceptions import HTTPException
 from image_processor.errors import InvalidCSV, NotFound, RequestError, Unauthorized
 from image_processor.jobs import (
     INBOX_PATH,
-    Answers,
-    Control,
+    Actions,
     Inbox,
+    Queries,
     StatusBody,
     Thumbnails,
     Uploads,
@@ -29,15 +29,15 @@ from image_processor.store import (
     DeliveryState,
     ImageFilter,
     ImageStatus,
-    ProcessingRequest,
+    Job,
+    JobStatus,
     Product,
     ProductImage,
-    RequestStatus,
     SizeClass,
 )
 from image_processor.web.filters import moment, pretty, short_address, size
 from image_processor.web.forms import ActionForm, SignInForm, UploadForm
-from image_processor.web.guard import SIGN_IN_PATH, Door
+from image_processor.web.guard import SIGN_IN_PATH, Guard
 
 PAGE = 50
 RECENT = 5
@@ -114,7 +114,7 @@ def sign_in() -> ResponseReturnValue:
 @pages.get("/requests")
 def history() -> ResponseReturnValue:
     """All requests, newest first, in pages; with `status` only those in one state."""
-    states = [state.value for state in RequestStatus]
+    states = [state.value for state in JobStatus]
     chosen = request.args.get("status", "")
     found, next_cursor = _answers().list_requests(
         PAGE, request.args.get("cursor") or None, chosen if chosen in states else None
@@ -131,7 +131,7 @@ def one_request(request_id: str) -> ResponseReturnValue:
     return _result(found)
 
 
-def _result(found: ProcessingRequest) -> ResponseReturnValue:
+def _result(found: Job) -> ResponseReturnValue:
     """The result: a sentence, the sizes, and one page of the images, filtered and searched."""
     answers, status = _answers(), status_body(found)
     show = request.args.get("show", "all")
@@ -172,7 +172,7 @@ def _by_row(images: Sequence[tuple[ProductImage, Product]]) -> list[list[tuple[P
     return [list(rows) for _, rows in groupby(images, key=lambda pair: pair[1].row)]
 
 
-def _skipped(found: ProcessingRequest) -> list[Any]:
+def _skipped(found: Job) -> list[Any]:
     """Some of the rows that were not worked at all: those among the first products. errors.csv has every one."""
     products = _answers().status(found.id).products if found.invalid_rows else []
     return [product for product in products if product.error][:SKIPPED_AT_A_GLANCE]
@@ -186,7 +186,7 @@ def _verdict(status: StatusBody) -> str:
 
 @pages.get("/thumbnails/<request_id>/<name>")
 def thumbnail(request_id: str, name: str) -> ResponseReturnValue:
-    """A small picture of a result. Its address carries the size of the result, so that it may be kept for long."""
+    """A small image of a result. Its address carries the size of the result, so that it may be kept for long."""
     thumbnails: Thumbnails = current_app.extensions["thumbnails"]
     return send_file(thumbnails.path(request_id, name, partial(caller_is_gone, request.environ)), max_age=YEAR_SECONDS)
 
@@ -213,11 +213,11 @@ def retry(request_id: str) -> ResponseReturnValue:
 
 @pages.route("/requests/<request_id>/delete", methods=["GET", "POST"])
 def delete(request_id: str) -> ResponseReturnValue:
-    """Ask whether the request shall go, with all its pictures; then remove it."""
+    """Ask whether the request shall go, with all its images; then remove it."""
     found = _answers().request(request_id)
     if request.method == "GET":
         return render_template("delete.html", status=status_body(found))
-    done = f"{found.filename or 'The request'} and its pictures are deleted."
+    done = f"{found.filename or 'The request'} and its images are deleted."
     return _act(lambda: _control().delete(request_id), done, url_for("pages.history"))
 
 
@@ -319,13 +319,13 @@ for to_words in (size, moment, pretty, short_address, timestamp):
     pages.add_app_template_filter(to_words)
 
 
-def _door() -> Door:
+def _door() -> Guard:
     return current_app.extensions["door"]  # type: ignore[no-any-return]
 
 
-def _answers() -> Answers:
+def _answers() -> Queries:
     return current_app.extensions["answers"]  # type: ignore[no-any-return]
 
 
-def _control() -> Control:
+def _control() -> Actions:
     return current_app.extensions["control"]  # type: ignore[no-any-return]

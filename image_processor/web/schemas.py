@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from image_processor.jobs import ImageBody, ProductBody, StatusBody, WebhookBody
-from image_processor.store import DeliveryState, ImageStatus, RequestStatus
+from image_processor.store import DeliveryState, ImageStatus, JobStatus
 
 
 class Problem(BaseModel):
@@ -66,7 +66,7 @@ class RequestsQuery(BaseModel):
     cursor: Annotated[str | SkipJsonSchema[None], Blank] = Field(
         None, description="From `next_cursor` of the page before."
     )
-    status: RequestStatus | SkipJsonSchema[None] = None
+    status: JobStatus | SkipJsonSchema[None] = None
 
 
 class ImagesQuery(BaseModel):

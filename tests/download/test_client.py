@@ -897,7 +897,7 @@ def test_half_an_answer_is_truncated_and_worth_another_attempt(
         # Chunks: their sizes are known and bounded all the same.
         (b"Transfer-Encoding: chunked\r\n\r\n7\r\npicture!!0\r\n\r\n", b"picture"),
         (b"Transfer-Encoding: chunked\r\n\r\n0x7\r\npicture\r\n0\r\n\r\n", b"picture"),
-        # What comes of these is no picture, or half of one, which the decoder finds out.
+        # What comes of these is no image, or half of one, which the decoder finds out.
         (b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\npic\r\n0\r\n\r\n", b"3\r\npic\r\n0\r\n\r\n"),
         (b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"picture", mtime=0)[:-8], b"picture"),
         (b"Content-Encoding: gzip\r\n\r\n", b""),

@@ -1,4 +1,4 @@
-"""From a URL to the bytes of a picture, and when to try again."""
+"""From a URL to the bytes of an image, and when to try again."""
 
 import datetime
 from collections.abc import Iterator

@@ -148,7 +148,7 @@ def test_a_dead_host_is_given_up_with_the_reason(limits: HostLimits, clock: Cloc
     kill(limits, clock, DNSFailure(permanent=False))
     refusal = limits.refusal(HOST)
     assert isinstance(refusal, DNSFailure) and not refusal.retryable
-    assert refusal.detail.startswith("The server of this picture could not be reached")
+    assert refusal.detail.startswith("The server of this image could not be reached")
     assert not limits.try_enter(HOST)
     assert limits.refusal("other.example") is None
 

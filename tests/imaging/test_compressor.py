@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import (
+from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
+from sample_images import (
     compressed,
     corners,
     cut_out,
@@ -25,7 +26,6 @@ from pictures import (
     photo,
     ssim,
 )
-from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
 
 from image_processor.errors import TooManyPixels
 from image_processor.imaging.compressor import CompressOptions, Compressor
@@ -269,7 +269,7 @@ def test_a_broken_profile_is_left_out(icc: bytes, mode: str) -> None:
 
 
 def test_a_grey_profile_is_applied() -> None:
-    # A v2 profile whose curve is gamma 1.0: 46 of 255 is 18 % light, middle grey in sRGB.
+    # A v2 profile whose curve is gamma 1.0: 46 of 255 is 18% light, middle grey in sRGB.
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, 256) + bytes(2)
     white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
     tags = struct.pack(">I", 2) + b"wtpt" + struct.pack(">II", 156, 20) + b"kTRC" + struct.pack(">II", 176, 14)

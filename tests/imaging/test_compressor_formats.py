@@ -6,7 +6,8 @@ import zlib
 
 import numpy as np
 import pytest
-from pictures import (
+from PIL import Image, ImageCms
+from sample_images import (
     bitmap,
     compressed,
     cut_out,
@@ -19,7 +20,6 @@ from pictures import (
     raw_png,
     ssim,
 )
-from PIL import Image, ImageCms
 
 from image_processor.errors import ImageError, NotAnImage, TooManyPixels, Truncated, UnsupportedFormat
 from image_processor.imaging.compressor import CONTENT_TYPES
@@ -62,7 +62,7 @@ def test_a_picture_keeps_its_format_and_its_look(source: bytes, extension: str) 
     assert (report.width, report.height) == result.size == PHOTO.size
     assert report.bytes_out <= len(source)
     assert mean_difference(result, reference) < 2.5
-    # 256 colours are what PNG and GIF have, for a picture of as many hues as this.
+    # 256 colours are what PNG and GIF have, for an image of as many hues as this.
     assert ssim(result, reference) > (0.85 if extension in (".png", ".gif") else 0.9)
 
 
@@ -146,7 +146,7 @@ def test_the_transparent_colour_of_a_16_bit_rgb_png_is_found() -> None:
 
 
 def test_the_gamma_of_a_png_is_applied_as_browsers_do() -> None:
-    # A linear file (gAMA 1.0): 18 % light is middle grey, 118 in sRGB.
+    # A linear file (gAMA 1.0): 18% light is middle grey, 118 in sRGB.
     source = raw_png(8, 8, 8, 0, bytes([46]) * 64, png_chunk(b"gAMA", struct.pack(">I", 100_000)))
     assert compressed(source)[1].convert("L").getpixel((4, 4)) == pytest.approx(118, abs=1)
 
@@ -229,7 +229,7 @@ def test_a_format_that_is_not_handled_is_named_with_what_to_do(source: bytes, na
         (b" \n", "empty"),
         (b"PK\x03\x04" + b"\0" * 30, "ZIP"),
         (b"\x1f\x8b\x08" + b"\0" * 30, "gzip"),
-        (bytes(range(256)), "not a picture of a known kind"),
+        (bytes(range(256)), "not an image of a known kind"),
     ],
 )
 def test_what_is_not_a_picture_is_said_to_look_like_what_it_is(source: bytes, words: str) -> None:
@@ -338,6 +338,6 @@ def test_no_byte_can_be_changed_so_that_anything_but_the_known_errors_is_raised(
 
 
 def test_the_picture_reader_of_the_tests_is_not_the_one_under_test() -> None:
-    # The measures themselves: a picture is itself, a shifted one is not.
+    # The measures themselves: an image is itself, a shifted one is not.
     assert ssim(PHOTO, PHOTO) == pytest.approx(1)
     assert ssim(PHOTO, Image.open(io.BytesIO(encoded(PHOTO.rotate(90, expand=False), "PNG")))) < 0.7

@@ -1,4 +1,4 @@
-"""Good pictures of 49 megapixels go through one image process with the default limit of memory, one after the other.
+"""Good images of 49 megapixels go through one image process with the default limit of memory, one after the other.
 
 Takes about a minute. The peak is 1.25 GB: WebP with alpha, which is decoded whole and encoded in its own size.
 """
@@ -18,7 +18,7 @@ SIDE = 7000
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pictures of 49 megapixels by name, as files."""
+    """Images of 49 megapixels by name, as files."""
     folder = tmp_path_factory.mktemp("pictures")
     ramp = Image.linear_gradient("L").resize((SIDE, SIDE))
     picture = Image.merge("RGB", (ramp, ramp.rotate(90), ramp.rotate(180)))

@@ -22,7 +22,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from app import create_app
 from image_processor.jobs.webhook import new_secret
 from image_processor.store.database import Database, now
-from image_processor.store.models import ProcessingRequest, RequestStatus, db
+from image_processor.store.models import Job, JobStatus, db
 from image_processor.store.products import Repository
 from image_processor.store.webhooks import Outbox, new_delivery
 
@@ -413,8 +413,8 @@ def finished_request(application: Flask, days_ago: int, number: int) -> str:
     with application.app_context():
         with db.engine.execution_options(writes=True).begin() as connection:
             connection.execute(
-                ProcessingRequest.__table__.insert().values(
-                    **NEW, id=request_id, status=RequestStatus.COMPLETED, created_at=at, completed_at=at, updated_at=at
+                Job.__table__.insert().values(
+                    **NEW, id=request_id, status=JobStatus.COMPLETED, created_at=at, completed_at=at, updated_at=at
                 )
             )
     return request_id

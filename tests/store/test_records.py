@@ -12,8 +12,8 @@ from image_processor.store.database import Database, now, prepare_engine
 from image_processor.store.models import (
     Base,
     ImageStatus,
-    ProcessingRequest,
-    RequestStatus,
+    Job,
+    JobStatus,
     WebhookAttempt,
     WebhookDelivery,
 )
@@ -44,8 +44,8 @@ def repository(database: Database) -> Repository:
     return Repository(database)
 
 
-def request(total: int) -> ProcessingRequest:
-    return ProcessingRequest(
+def request(total: int) -> Job:
+    return Job(
         id=ID,
         row_count=1,
         total=total,
@@ -202,7 +202,7 @@ def finished_with_webhook(repository: Repository) -> WebhookDelivery:
     repository.create_request(request(0))
     found = repository.claim(ID)
     assert found is not None
-    found.status, found.message, found.completed_at = RequestStatus.COMPLETED, "Done.", now()
+    found.status, found.message, found.completed_at = JobStatus.COMPLETED, "Done.", now()
     delivery = new_delivery(ID, "https://a.example/", "{}")
     repository.finish(found, delivery)
     return delivery

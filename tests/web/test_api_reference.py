@@ -80,7 +80,7 @@ def test_a_body_and_a_required_header_stand_in_the_command() -> None:
         security=[],
         requestBody={"content": {"application/json": {"schema": {"type": "object"}}}},
         parameters=[{"name": "webhook-id", "in": "header", "required": True, "schema": {"type": "string"}}],
-        responses={"200": {"description": "A picture.", "content": {"image/*": {}}}},
+        responses={"200": {"description": "An image.", "content": {"image/*": {}}}},
     ).command
 
     assert command == (

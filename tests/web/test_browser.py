@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from pictures import cut_out, encoded, photo
+from sample_images import cut_out, encoded, photo
 from servers import ImageHost, Page, Receiver, SkulightServer, image_host, wait_for
 
 from app import create_app
-from image_processor.store.models import ImageStatus, ProcessingRequest, Product, ProductImage, RequestStatus, db
+from image_processor.store.models import ImageStatus, Job, JobStatus, Product, ProductImage, db
 from image_processor.store.products import url_key
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests")
@@ -160,14 +160,14 @@ def as_file(content: bytes, name: str = "shop.csv") -> dict[str, object]:
 
 @pytest.fixture
 def go_on() -> Iterator[threading.Event]:
-    """What the pictures of a slow catalogue wait for."""
+    """What the images of a slow catalogue wait for."""
     event = threading.Event()
     yield event
     event.set()
 
 
 def slow_catalogue(shop: Shop, folder: str, number: int, *, free: int, after: threading.Event) -> bytes:
-    """A catalogue whose pictures, but for the first `free`, come after an event."""
+    """A catalogue whose images, but for the first `free`, come after an event."""
     for place in range(number):
         shop.host.pages[f"/{folder}/{place}.jpg"] = Page(PHOTOS[place % 4], after=after if place >= free else None)
     return catalogue([(f"Product {n}", [shop.host.url(f"/{folder}/{n}.jpg")]) for n in range(number)])
@@ -210,7 +210,7 @@ def test_a_file_chosen_by_button_is_checked_then_worked_and_its_results_are_take
     assert [row[1] for row in output] == ["Product Name", "Oak stool", "Mug"]
     assert output[0][3] == "Output Image Urls"
     with page.expect_download() as download:
-        page.get_by_role("link", name="All pictures as ZIP").click()
+        page.get_by_role("link", name="All images as ZIP").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert archive.testzip() is None
         assert [name.split("-")[-1] for name in archive.namelist()] == ["stool.jpg", "stool.jpg", "Mug.jpg"]
@@ -288,8 +288,8 @@ def test_progress_is_told_in_words_numbers_pictures_title_and_icon(
     page.goto(shop.page(accepted["request_id"]))
     page.locator("#fresh li").nth(3).wait_for()
     page.wait_for_function("document.getElementById('done').textContent === '4 of 6'")
-    assert page.title().startswith("66 % – catalogue.csv")
-    assert page.locator("#percent").inner_text() == "66 %"
+    assert page.title().startswith("66% – catalogue.csv")
+    assert page.locator("#percent").inner_text() == "66%"
     assert page.locator("progress").evaluate("bar => Math.round(bar.value)") == 67
     assert page.locator("link[rel=icon]").get_attribute("href").startswith("data:image/svg+xml")
     for picture in page.locator("#fresh img").all():
@@ -423,8 +423,8 @@ def test_a_source_that_is_gone_is_said(shop: Shop, visit: Callable[..., Visit]) 
     del shop.host.pages["/short.jpg"]
     page.goto(shop.page(accepted["request_id"]))
     page.get_by_role("button", name="Compare").click()
-    page.get_by_text("The source of this picture cannot be fetched any more.").wait_for()
-    assert page.locator("#compare-result").evaluate("picture => picture.complete && picture.naturalWidth") == 400
+    page.get_by_text("The source of this image cannot be fetched any more.").wait_for()
+    assert page.locator("#compare-result").evaluate("image => image.complete && image.naturalWidth") == 400
     assert [text for text in one.complaints if "502" not in text] == []
     one.complaints.clear()  # Chromium writes every 502 to the console
 
@@ -438,7 +438,7 @@ def test_a_request_is_deleted_after_a_confirmation(shop: Shop, visit: Callable[.
     page.get_by_role("link", name="Keep it").click()
     page.get_by_role("link", name="Delete …").click()
     page.get_by_role("button", name="Delete for good").click()
-    page.get_by_text("to-delete.csv and its pictures are deleted.").wait_for()
+    page.get_by_text("to-delete.csv and its images are deleted.").wait_for()
     assert requests.get(shop.page(accepted["request_id"]), timeout=120).status_code == 404
     assert not (shop.server.images / accepted["request_id"]).exists()
 
@@ -489,7 +489,7 @@ def test_everything_works_without_javascript(shop: Shop, visit: Callable[..., Vi
     page.get_by_text("2 of 3 images compressed, 1 failed").wait_for()
     page.get_by_role("link", name="Delete …").click()
     page.get_by_role("button", name="Delete for good").click()
-    page.get_by_text("its pictures are deleted").wait_for()
+    page.get_by_text("its images are deleted").wait_for()
 
 
 def test_the_keyboard_alone_is_enough(shop: Shop, visit: Callable[..., Visit]) -> None:
@@ -722,7 +722,7 @@ LARGE = "11111111-2222-4333-8444-555555555555"
 
 
 def large_result(server: SkulightServer, products: int, images: int) -> None:
-    """Record the request LARGE as done, without working it: products × images pictures, a few of them on the disk."""
+    """Record the request LARGE as done, without working it: products × images, a few of them on the disk."""
     app = create_app(instance_path=server.instance, processed_images_path=server.images)
     with app.app_context():
         session = db.session
@@ -740,13 +740,13 @@ def large_result(server: SkulightServer, products: int, images: int) -> None:
         (folder / f"{row}-{position}.jpg").write_bytes(PHOTOS[row % 4])
 
 
-def large_request(url: str, products: int, total: int) -> ProcessingRequest:
+def large_request(url: str, products: int, total: int) -> Job:
     now = datetime.now(UTC)
-    return ProcessingRequest(
+    return Job(
         id=LARGE,
-        status=RequestStatus.COMPLETED,
+        status=JobStatus.COMPLETED,
         outcome="succeeded",
-        message=f"{total} of {total} images compressed; 60 % smaller.",
+        message=f"{total} of {total} images compressed; 60% smaller.",
         filename="large.csv",
         row_count=products,
         total=total,

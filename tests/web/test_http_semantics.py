@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 
 from app import create_app
 from image_processor.logs import JSONLine, OneLine
-from image_processor.store.models import ProcessingRequest, db
+from image_processor.store.models import Job, db
 
 PROBLEM = "application/problem+json"
 
@@ -45,7 +45,7 @@ def form(text: str = HEAD + "1.,SKU1,https://a.example/1.jpg\n") -> dict[str, ob
 def named(worked: Worked, filename: str) -> Iterator[None]:
     """The request as if its catalogue had been uploaded under this name, kept as it came."""
     with worked.application.app_context():
-        request = db.session.get_one(ProcessingRequest, worked.request_id)
+        request = db.session.get_one(Job, worked.request_id)
         before, request.filename = request.filename, filename
         db.session.commit()
         yield

@@ -14,8 +14,8 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
-from pictures import cut_out, encoded, photo
 from PIL import Image
+from sample_images import cut_out, encoded, photo
 from servers import SkulightServer
 from werkzeug.exceptions import ServiceUnavailable
 
@@ -417,7 +417,7 @@ def test_whatever_is_not_the_file_of_a_result_has_no_thumbnail(
 
 
 def test_what_is_no_picture_has_no_thumbnail_and_leaves_nothing(thumbnails: Thumbnails, tmp_path: Path) -> None:
-    (tmp_path / "images" / REQUEST / "1-1.jpg").write_bytes(b"not a picture")
+    (tmp_path / "images" / REQUEST / "1-1.jpg").write_bytes(b"not an image")
     with pytest.raises(NotFound):
         thumbnails.path(REQUEST, "1-1.jpg")
     assert not list((tmp_path / "images" / REQUEST / "thumbnails").iterdir())

@@ -1,4 +1,4 @@
-"""Pictures made for the tests, and the measures by which results are judged."""
+"""Images made for the tests, and the measures by which results are judged."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from image_processor.imaging.compressor import CompressedPicture, CompressOptions, Compressor
+from image_processor.imaging.compressor import CompressedImage, CompressOptions, Compressor
 
 
 def photo(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:
@@ -25,7 +25,7 @@ def photo(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:
 
 
 def corners(width: int = 96, height: int = 64) -> Image.Image:
-    """A different colour in each corner: tells how a picture was turned."""
+    """A different colour in each corner: tells how an image was turned."""
     image = Image.new("RGB", (width, height), (200, 200, 200))
     half = (width // 2, height // 2)
     for place, colour in (((0, 0), (220, 30, 30)), ((half[0], 0), (30, 200, 30)), ((0, half[1]), (30, 30, 220))):
@@ -57,8 +57,8 @@ def decoded(data: bytes) -> Image.Image:
 
 def compressed(
     data: bytes, compressor: Compressor | None = None, **options: Any
-) -> tuple[CompressedPicture, Image.Image, bytes]:
-    """What the compressor makes of `data`: its report, the picture in the file, the bytes in the file."""
+) -> tuple[CompressedImage, Image.Image, bytes]:
+    """What the compressor makes of `data`: its report, the image in the file, the bytes in the file."""
     with tempfile.TemporaryFile() as file:
         report = (compressor or Compressor()).compress(data, file, CompressOptions(**options))
         file.seek(0)
@@ -74,7 +74,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def mean_difference(first: Image.Image, second: Image.Image) -> float:
-    """The largest difference between the mean colours of two pictures, 0 to 255."""
+    """The largest difference between the mean colours of two images, 0 to 255."""
     means = [np.asarray(image.convert("RGB"), float).mean((0, 1)) for image in (first, second)]
     return float(np.abs(means[0] - means[1]).max())
 

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hostile_pictures import (
+from hostile_images import (
     HOSTILE,
     MOST_BYTES,
     avif_with_lying_size,
@@ -17,8 +17,8 @@ from hostile_pictures import (
     tiff,
     tiff_tags,
 )
-from pictures import bitmap, compressed, encoded, photo, png_chunk
 from PIL import Image
+from sample_images import bitmap, compressed, encoded, photo, png_chunk
 
 from image_processor.errors import NotAnImage, TooManyPixels, UnsupportedFormat
 from image_processor.imaging.encoders import squeezed
@@ -28,7 +28,7 @@ from image_processor.imaging.repair import repairs
 PHOTO = photo(160, 120)
 SECONDS = 600  # a decoder that a file stops takes hours
 MOST_MEMORY = 1_500_000_000
-# What becomes of them; the others become pictures.
+# What becomes of them; the others become images.
 REFUSED = {
     "html_comments": "not_an_image",
     "spaces": "not_an_image",

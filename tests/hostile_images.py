@@ -9,8 +9,8 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from pictures import bitmap, encoded, png_chunk
 from PIL import Image
+from sample_images import bitmap, encoded, png_chunk
 
 MOST_BYTES = 20_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -68,7 +68,7 @@ def jpeg_of_rubbish_that_opens() -> bytes:
 
 
 def jpeg_of_a_million_segments() -> bytes:
-    """Empty comments, then a picture."""
+    """Empty comments, then an image."""
     return b"\xff\xd8" + b"\xff\xfe\x00\x02" * 1_000_000 + _JPEG_TAIL()
 
 
@@ -185,7 +185,7 @@ def tiff_tags(width: int, height: int, compression: int) -> dict[int, tuple[int,
 
 
 def tiff_with_giant_tile(side: int = 38_000) -> bytes:
-    """A picture of 16 × 16 pixels in one tile of 1.4 GB."""
+    """An image of 16 × 16 pixels in one tile of 1.4 GB."""
     data = _zeros(side * side // 1_000_000 * 1_000_000)
     tile = {322: (4, 1, side // 16 * 16), 323: (4, 1, side // 16 * 16), 324: (4, 1, 8), 325: (4, 1, len(data))}
     return tiff(tiff_tags(16, 16, 8) | tile, data)
@@ -206,7 +206,7 @@ def tiff_of_many_strips(strips: int = 2_400_000) -> bytes:
 
 
 def tiff_of_many_tiny_tiles(tiles: int = 2_400_000) -> bytes:
-    """Far more tiles than the picture has pixels."""
+    """Far more tiles than the image has pixels."""
     offsets, counts = struct.pack("<I", 8) * tiles, struct.pack("<I", 256) * tiles
     table = {322: (4, 1, 16), 323: (4, 1, 16), 324: (4, tiles, 264), 325: (4, tiles, 264 + len(offsets))}
     return tiff(tiff_tags(32, 32, 1) | table, bytes(256) + offsets + counts)
@@ -217,7 +217,7 @@ def tiff_of_many_tiny_tiles(tiles: int = 2_400_000) -> bytes:
 
 @functools.cache
 def avif_with_lying_size(side: int = 7200) -> bytes:
-    """A picture of 52 megapixels in a container that calls it 16 × 16."""
+    """An image of 52 megapixels in a container that calls it 16 × 16."""
     avif = encoded(Image.new("L", (side, side), 90), "AVIF", speed=10, quality=20)
     return avif.replace(b"ispe" + struct.pack(">III", 0, side, side), b"ispe" + struct.pack(">III", 0, 16, 16))
 
