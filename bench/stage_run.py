@@ -157,10 +157,10 @@ def measure(size: str, format: str, images: int, host: str, folder: Path) -> dic
 
 def _work(app: Any, images: list[str]) -> None:
     uploads, answers, worker = (app.extensions[name] for name in ("uploads", "answers", "worker"))
-    request_id = uploads.accept_upload(catalogue(images), "catalogue.csv", uploads.options(), "http://localhost").id
+    request_id = uploads.accept(catalogue(images), "catalogue.csv", uploads.options(), "http://localhost").id
     worker.submit(request_id)
     deadline = time.monotonic() + SECONDS
-    while not (request := answers.request(request_id)).done:
+    while not (request := answers.job(request_id)).done:
         if time.monotonic() > deadline:
             sys.exit("The catalogue was not worked in time.")
         time.sleep(0.1)

@@ -93,7 +93,7 @@ def worked_request(folder: Path) -> Iterator[Worked]:
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         application = create_app(**settings, api_key=KEY)
-        request_id = application.extensions["answers"].list_requests(1)[0][0].request_id
+        request_id = application.extensions["answers"].jobs(1)[0][0].request_id
         shown = {host.url(""): "https://shop.example", receiver.url: "https://erp.example/hook"}
         yield Worked(application, request_id, shown)
 

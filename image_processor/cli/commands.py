@@ -119,7 +119,7 @@ def process(
     for path in (output, errors):
         _check_folder(path)
     request_id = resume or _accept(catalogue, {name: value for name, value in options.items() if value is not None})
-    _answers().request(request_id)
+    _answers().job(request_id)
     worker, health = current_app.extensions["worker"], current_app.extensions["health"]
     sys.exit(AttendedRun(_answers(), worker, lambda: health.reason, request_id, output or STDOUT, errors).run())
 
@@ -142,7 +142,7 @@ def _check_folder(path: str | None) -> None:
 
 def _accept(catalogue: BinaryIO | None, options: dict[str, Any]) -> str:
     assert catalogue is not None
-    accepted = _uploads().accept_upload(
+    accepted = _uploads().accept(
         _read(catalogue), _name(catalogue), _uploads().options(**options), _surroundings().base_url
     )
     return accepted.id
@@ -202,7 +202,7 @@ Examples:
 @_tells
 def list_requests(limit: int, status: str | None, as_json: bool) -> None:
     """The requests, newest first."""
-    found, _ = _answers().list_requests(limit, None, status)
+    found, _ = _answers().jobs(limit, None, status)
     if as_json:
         click.echo(json.dumps([one.model_dump(mode="json", exclude={"products"}) for one in found], indent=2))
     else:
@@ -287,9 +287,9 @@ Example (`requests show` tells the ids):
 @_tells
 def redeliver(request_id: str, delivery_id: str) -> None:
     """Send a webhook again, with the same webhook-id."""
-    _answers().request(request_id)
+    _answers().job(request_id)
     _control().redeliver(request_id, delivery_id)
-    when = "at once" if current_app.extensions["worker"].lives() else "when a server runs"
+    when = "at once" if current_app.extensions["worker"].is_any_active() else "when a server runs"
     click.echo(f"Webhook {delivery_id} is due; it is sent {when}.")
 
 

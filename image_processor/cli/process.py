@@ -79,24 +79,24 @@ class AttendedRun:
 
     def _watch(self) -> Job:
         while not (request := self._look()).done:
-            self.worker.wait_for_an_end(SELDOM_SECONDS)
+            self.worker.wait_for_finished_job(SELDOM_SECONDS)
         return request
 
     def _watch_with_bar(self) -> Job:
         request = self._look()
         with click.progressbar(length=request.total, file=sys.stderr, item_show_func=self._beside_the_bar) as bar:
             while True:
-                bar.update(request.worked - bar.pos, request)
+                bar.update(request.final - bar.pos, request)
                 if request.done:
                     return request
-                self.worker.wait_for_an_end(POLL_SECONDS)
+                self.worker.wait_for_finished_job(POLL_SECONDS)
                 request = self._look()
 
     def _look(self) -> Job:
         """The request as it is recorded; while the database is not to be had, wait for it as the work does."""
         while True:
             with suppress(StoreUnavailable):
-                return self.answers.request(self.request_id)
+                return self.answers.job(self.request_id)
             time.sleep(POLL_SECONDS)
 
     def _beside_the_bar(self, request: Job | None) -> str | None:
@@ -107,7 +107,7 @@ class AttendedRun:
 
     def _await_webhook(self, request: Job) -> None:
         """Without a server nobody else sends the webhook: stay for the first attempt, and say what came of it."""
-        if not request.webhook_url or not self.worker.works:
+        if not request.webhook_url or not self.worker.is_active:
             return
         patience = time.monotonic() + WEBHOOK_SECONDS
         while True:
@@ -137,7 +137,7 @@ class AttendedRun:
         click.echo(f"{request.message} Request {request.id}, {self.output}", err=self.output == STDOUT)
 
     def _is_worked_elsewhere(self) -> bool:
-        return self.worker.lives() and not self.worker.works
+        return self.worker.is_any_active() and not self.worker.is_active
 
     def _hint(self) -> str:
         return (

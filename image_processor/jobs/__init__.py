@@ -5,8 +5,8 @@ from image_processor.jobs.deliveries import Deliveries
 from image_processor.jobs.image_job import DownloadThreads, ImageJob, ImageProcessor
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.pipeline import Pipeline
-from image_processor.jobs.queries import Inbox, Queries, Sources
-from image_processor.jobs.short_queue import caller_is_gone
+from image_processor.jobs.queries import Inbox, Originals, Queries
+from image_processor.jobs.short_queue import client_is_gone
 from image_processor.jobs.status import (
     ImageBody,
     ProductBody,
@@ -35,18 +35,18 @@ __all__ = [
     "ImageProcessor",
     "Inbox",
     "Metrics",
+    "Originals",
     "Pipeline",
     "ProductBody",
     "Queries",
-    "Sources",
     "StatusBody",
     "Thumbnails",
     "UploadOptions",
     "Uploads",
     "WebhookBody",
     "Worker",
-    "caller_is_gone",
     "clean_name",
+    "client_is_gone",
     "image_body",
     "links",
     "live_message",

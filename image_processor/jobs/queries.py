@@ -60,7 +60,7 @@ class Queries:
         # Counting 100,000 images takes a fifth of a second: once for each state of a request.
         self._sizes = lru_cache(MOST_SIZES_KEPT)(lambda request_id, _as_of: listings.sizes(request_id))
 
-    def request(self, request_id: str) -> Job:
+    def job(self, request_id: str) -> Job:
         """The request with this id. Raises NotFound."""
         request = self._repository.get_request(request_id) if _is_id(request_id) else None
         if request is None:
@@ -69,12 +69,12 @@ class Queries:
 
     def status(self, request_id: str) -> StatusBody:
         """Everything about a request, with its first products. Raises NotFound."""
-        request = self.request(request_id)
+        request = self.job(request_id)
         return self._status(request, self._deliveries(request), self._health.reason)
 
     def status_unless_known(self, request_id: str, known: Container[str]) -> tuple[str, StatusBody | None]:
         """The ETag of the status, and the status, unless its ETag is among those that are known. Raises NotFound."""
-        request = self.request(request_id)
+        request = self.job(request_id)
         deliveries, paused = self._deliveries(request), self._health.reason
         tag = etag(request, deliveries, paused)
         return tag, None if tag in known else self._status(request, deliveries, paused)
@@ -87,7 +87,7 @@ class Queries:
         images = self._repository.images_of([product.id for product in products], limit=MOST_IMAGES)
         return status_body(request, product_bodies(products, images), deliveries, paused)
 
-    def list_requests(
+    def jobs(
         self, limit: int, cursor: str | None = None, status: str | None = None
     ) -> tuple[list[StatusBody], str | None]:
         """One page of requests, newest first, without their products, and the cursor of the next page.
@@ -102,29 +102,29 @@ class Queries:
         self, request_id: str, limit: int, cursor: int = 0, chosen: ImageFilter | None = None
     ) -> tuple[Sequence[tuple[ProductImage, Product]], int | None]:
         """One page of the images of a request with their products, and the cursor of the next page. Raises NotFound."""
-        request = self.request(request_id)
+        request = self.job(request_id)
         found = self._listings.images(request.id, limit + 1, cursor, chosen or ImageFilter())
         return found[:limit], found[limit - 1][0].id if len(found) > limit else None
 
     def image(self, request_id: str, image_id: int) -> ProductImage:
         """One image of a request. Raises NotFound."""
-        image = self._listings.image(self.request(request_id).id, image_id)
+        image = self._listings.image(self.job(request_id).id, image_id)
         if image is None:
             raise NotFound(f"Request {request_id} has no image {image_id}.")
         return image
 
     def sizes(self, request_id: str) -> list[SizeClass]:
         """How the sizes of the images are distributed, before and after. Raises NotFound."""
-        request = self.request(request_id)
+        request = self.job(request_id)
         return self._sizes(request.id, request.updated_at)
 
     def deliveries(self, request_id: str) -> list[tuple[Delivery, list[WebhookAttempt]]]:
         """The webhook deliveries of a request with all their attempts, oldest first. Raises NotFound."""
-        return self._outbox.deliveries_with_attempts(self.request(request_id).id)
+        return self._outbox.deliveries_with_attempts(self.job(request_id).id)
 
     def output_csv(self, request_id: str) -> tuple[Path, Job]:
         """Where the output.csv of a request lies. Raises NotFound, or NotReady while it is not written."""
-        request = self.request(request_id)
+        request = self.job(request_id)
         path = self._storage.output_path(request.id)
         if not path.exists():
             raise _not_ready(request, "output.csv")
@@ -135,7 +135,7 @@ class Queries:
 
         A file at its beginning. Raises NotFound, or NotReady while the request is not done.
         """
-        request = self.request(request_id)
+        request = self.job(request_id)
         if not request.done:
             raise _not_ready(request, "errors.csv")
         try:
@@ -152,7 +152,7 @@ class Queries:
 
         Raises NotFound, or NotReady while the request is not done.
         """
-        request = self.request(request_id)
+        request = self.job(request_id)
         if not request.done:
             raise _not_ready(request, "ZIP archive")
         files = (
@@ -162,7 +162,7 @@ class Queries:
         return ((path, name) for path, name in files if path.exists()), request
 
 
-class Sources:
+class Originals:
     """The source of an image, fetched again through the guarded client to be shown beside the result."""
 
     def __init__(self, answers: Queries, storage: Storage, downloader: Downloader, pool: ImagePool) -> None:
@@ -181,7 +181,7 @@ class Sources:
         Unavailable when too many wait.
         """
         image = self._answers.image(request_id, image_id)
-        base_url = self._answers.request(request_id).base_url
+        base_url = self._answers.job(request_id).base_url
         with self._queue.place(is_abandoned), ExitStack() as stack:
             file = cast(BinaryIO, stack.enter_context(self._storage.shown_original()))
             try:

@@ -39,7 +39,7 @@ def _busy() -> Unavailable:
     return Unavailable("Too many images are being prepared for display at the moment; ask again.", retry_after=2)
 
 
-def caller_is_gone(environ: Mapping[str, Any]) -> bool:
+def client_is_gone(environ: Mapping[str, Any]) -> bool:
     """Whether the client of an HTTP request has closed its connection; always False under another server than gunicorn.
 
     `environ` is the WSGI environment of the request.

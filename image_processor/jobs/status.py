@@ -267,8 +267,8 @@ def final_message(request: Job) -> str:
 
 def live_message(request: Job) -> str:
     """The message to show: while images are worked and nothing is special, how many are done."""
-    if request.message == WORKING and request.worked:
-        return f"{request.worked} of {_plural(request.total, 'image')} done."
+    if request.message == WORKING and request.final:
+        return f"{request.final} of {_plural(request.total, 'image')} done."
     return request.message
 
 
@@ -301,9 +301,9 @@ def _counts(request: Job) -> Counts:
 def _progress(request: Job) -> Progress:
     percent = 100.0 if request.done and not request.total else round(request.progress, 1)
     seconds = _seconds_worked(request)
-    worked = request.worked - request.cancelled - request.run_base
+    worked = request.final - request.cancelled - request.run_base
     pace = worked / seconds if seconds and worked > 0 else None
-    left = request.total - request.worked
+    left = request.total - request.final
     eta = 0 if request.done else round(left / pace) if pace else None
     return Progress(percent=percent, images_per_second=pace and round(pace, 1), eta_seconds=eta)
 

@@ -78,7 +78,7 @@ class Uploads:
         """Read and validate an upload without accepting it. Raises InvalidCSV when it is no catalogue at all."""
         return read_products(data, self._csv_limits, filename=filename)
 
-    def accept_upload(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> Job:
+    def accept(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> Job:
         """Accept a catalogue: when this returns, the request is committed and will be worked to its end.
 
         `base_url` becomes the base of all output URLs. An upload with the Idempotency-Key of an earlier one gives the

@@ -112,16 +112,16 @@ class Worker:
         self._stop.set()
 
     @property
-    def works(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it is this process that works."""
         return self._works
 
-    def wait_for_an_end(self, seconds: float) -> None:
+    def wait_for_finished_job(self, seconds: float) -> None:
         """Return when a request that this process works has come to an end, or after `seconds`. For one caller."""
         self._ended.wait(seconds)
         self._ended.clear()
 
-    def lives(self) -> bool:
+    def is_any_active(self) -> bool:
         """Whether some process of the installation works: this one, or one that gave a sign of life lately."""
         try:
             last_sign = self._lock_path.stat().st_mtime

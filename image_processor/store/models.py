@@ -179,10 +179,10 @@ class Job(Base):
     @property
     def pending(self) -> int:
         """Images nobody has begun yet."""
-        return self.total - self.processing - self.worked
+        return self.total - self.processing - self.final
 
     @property
-    def worked(self) -> int:
+    def final(self) -> int:
         """Images that are final."""
         return self.succeeded + self.failed + self.cancelled
 

@@ -31,12 +31,12 @@ from image_processor.imaging import CONTENT_TYPES
 from image_processor.jobs import (
     Actions,
     Inbox,
+    Originals,
     Queries,
-    Sources,
     StatusBody,
     Uploads,
-    caller_is_gone,
     clean_name,
+    client_is_gone,
     image_body,
     links,
     timestamp,
@@ -177,7 +177,7 @@ def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Respo
     if fields.pop("dry_run", False):
         return _dry_run(data, filename)
     options = _uploads().options(**fields, idempotency_key=header.idempotency_key)
-    accepted = _uploads().accept_upload(data, filename, options, g.base_url)
+    accepted = _uploads().accept(data, filename, options, g.base_url)
     answer = _json(_answers().status(accepted.id), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = links(g.base_url, accepted.id).self
     answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
@@ -226,7 +226,7 @@ for number, alias in enumerate(("/status/<request_id>", "/request_status/<reques
 )
 def list_requests(query: RequestsQuery) -> Response:
     """The requests, newest first, in pages."""
-    found, cursor = _answers().list_requests(query.limit, query.cursor, query.status)
+    found, cursor = _answers().jobs(query.limit, query.cursor, query.status)
     page = [RequestSummary.model_validate(one.model_dump()) for one in found]
     return _page(RequestsPage(requests=page, next_cursor=cursor), cursor)
 
@@ -264,8 +264,8 @@ def list_images(path: RequestPath, query: ImagesQuery) -> Response:
 )
 def image_source(path: ImagePath) -> Response:
     """The source of an image, fetched again, to be shown beside the result."""
-    sources: Sources = current_app.extensions["sources"]
-    file, media_type = sources.fetch(path.request_id, path.image_id, partial(caller_is_gone, request.environ))
+    sources: Originals = current_app.extensions["sources"]
+    file, media_type = sources.fetch(path.request_id, path.image_id, partial(client_is_gone, request.environ))
     answer = send_file(file, media_type)
     answer.headers["Content-Security-Policy"] = SANDBOX
     answer.headers["Cache-Control"] = "private, max-age=300"
@@ -382,7 +382,7 @@ def list_deliveries(path: RequestPath) -> Response:
 )
 def redeliver(path: DeliveryPath) -> Response:
     """Send a webhook again, with the same `webhook-id`."""
-    _answers().request(path.request_id)
+    _answers().job(path.request_id)
     _control().redeliver(path.request_id, path.delivery_id)
     answer: Response = list_deliveries(path)
     answer.status_code = HTTPStatus.ACCEPTED
@@ -503,7 +503,7 @@ def health() -> Response:
 def readiness() -> Response:
     """Whether the server can do its work: folders, database, worker."""
     reason = current_app.extensions["health"].reason
-    works = current_app.extensions["worker"].lives()
+    works = current_app.extensions["worker"].is_any_active()
     if reason is None and not works:
         reason = "No process works the requests."
     body = Readiness(

@@ -21,7 +21,7 @@ from image_processor.jobs import (
     StatusBody,
     Thumbnails,
     Uploads,
-    caller_is_gone,
+    client_is_gone,
     status_body,
     timestamp,
 )
@@ -74,7 +74,7 @@ def index() -> ResponseReturnValue:
     try:
         _door().count_upload()
         options = uploads.options(**form.options())
-        accepted = uploads.accept_upload(form.file.data.read(), form.file.data.filename or "", options, g.base_url)
+        accepted = uploads.accept(form.file.data.read(), form.file.data.filename or "", options, g.base_url)
     except RequestError as error:
         return _index(form, error, HTTPStatus(error.status))
     return redirect(url_for("pages.one_request", request_id=accepted.id), HTTPStatus.SEE_OTHER)
@@ -84,7 +84,7 @@ def _index(
     form: UploadForm, error: RequestError | None = None, status: HTTPStatus = HTTPStatus.OK
 ) -> ResponseReturnValue:
     problems = error.problems[: InvalidCSV.MAX_LISTED] if isinstance(error, InvalidCSV) else []
-    recent, _ = _answers().list_requests(RECENT)
+    recent, _ = _answers().jobs(RECENT)
     page = render_template(
         "index.html", form=form, error=error, problems=problems, requests=recent, inbox=g.base_url + INBOX_PATH
     )
@@ -116,16 +116,14 @@ def history() -> ResponseReturnValue:
     """All requests, newest first, in pages; with `status` only those in one state."""
     states = [state.value for state in JobStatus]
     chosen = request.args.get("status", "")
-    found, next_cursor = _answers().list_requests(
-        PAGE, request.args.get("cursor") or None, chosen if chosen in states else None
-    )
+    found, next_cursor = _answers().jobs(PAGE, request.args.get("cursor") or None, chosen if chosen in states else None)
     return render_template("requests.html", requests=found, states=states, chosen=chosen, pager=_pager(next_cursor))
 
 
 @pages.get("/requests/<request_id>")
 def one_request(request_id: str) -> ResponseReturnValue:
     """One request: its progress while it runs, then its result."""
-    found = _answers().request(request_id)
+    found = _answers().job(request_id)
     if not found.done:
         return render_template("running.html", status=_answers().status(request_id))
     return _result(found)
@@ -188,7 +186,7 @@ def _verdict(status: StatusBody) -> str:
 def thumbnail(request_id: str, name: str) -> ResponseReturnValue:
     """A small image of a result. Its address carries the size of the result, so that it may be kept for long."""
     thumbnails: Thumbnails = current_app.extensions["thumbnails"]
-    return send_file(thumbnails.path(request_id, name, partial(caller_is_gone, request.environ)), max_age=YEAR_SECONDS)
+    return send_file(thumbnails.path(request_id, name, partial(client_is_gone, request.environ)), max_age=YEAR_SECONDS)
 
 
 # ---- what can be done to a request ---------------------------------------------------------------------------------
@@ -214,7 +212,7 @@ def retry(request_id: str) -> ResponseReturnValue:
 @pages.route("/requests/<request_id>/delete", methods=["GET", "POST"])
 def delete(request_id: str) -> ResponseReturnValue:
     """Ask whether the request shall go, with all its images; then remove it."""
-    found = _answers().request(request_id)
+    found = _answers().job(request_id)
     if request.method == "GET":
         return render_template("delete.html", status=status_body(found))
     done = f"{found.filename or 'The request'} and its images are deleted."
@@ -224,7 +222,7 @@ def delete(request_id: str) -> ResponseReturnValue:
 @pages.get("/requests/<request_id>/webhooks")
 def webhooks(request_id: str) -> ResponseReturnValue:
     """The webhook log of a request: deliveries, newest first, with every attempt, what was sent and what came back."""
-    found = _answers().request(request_id)
+    found = _answers().job(request_id)
     deliveries = _answers().deliveries(request_id)[::-1]
     pending = [one.due_at for one, _ in deliveries if one.state == DeliveryState.PENDING and one.due_at]
     return render_template(

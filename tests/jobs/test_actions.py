@@ -437,7 +437,7 @@ def test_no_transaction_inserts_or_links_more_than_2_000_images(tmp_path: Path, 
     with application.app_context():
         event.listen(db.engine, "commit", note)
         application.extensions["worker"]._pipeline.run(request_id)
-    request = application.extensions["answers"].request(request_id)
+    request = application.extensions["answers"].job(request_id)
 
     assert (request.total, request.failed, request.status) == (10_000, 10_000, "Completed")
     assert totals[-1] == (10_000, 10_000 - len(urls))
@@ -453,7 +453,7 @@ def test_old_requests_are_pruned_by_age_with_their_files(application: Flask, tmp
 
     assert [path.name for path in (tmp_path / "p").iterdir()] == [young]
     assert [path.stem for path in (tmp_path / "i" / "uploads").iterdir()] == [young]
-    assert application.extensions["answers"].request(young)
+    assert application.extensions["answers"].job(young)
     assert old != young
 
 

@@ -13,7 +13,7 @@ from catalogues import ALLOW, NewServer
 from servers import ImageHost, Page, wait_for
 
 from image_processor.errors import Unavailable
-from image_processor.jobs.short_queue import ShortQueue, caller_is_gone
+from image_processor.jobs.short_queue import ShortQueue, client_is_gone
 
 SAMPLE = (Path(__file__).parents[2] / "static" / "samples" / "lamp.jpg").read_bytes()
 
@@ -70,13 +70,13 @@ def test_who_has_waited_too_long_is_sent_away() -> None:
 def test_a_client_is_gone_when_its_connection_is_closed() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert not caller_is_gone({"gunicorn.socket": ours})
+        assert not client_is_gone({"gunicorn.socket": ours})
         theirs.sendall(b"GET")  # a second request on the same connection
-        assert not caller_is_gone({"gunicorn.socket": ours})
+        assert not client_is_gone({"gunicorn.socket": ours})
         ours.recv(3)
         theirs.close()
-        assert caller_is_gone({"gunicorn.socket": ours})
-    assert not caller_is_gone({})
+        assert client_is_gone({"gunicorn.socket": ours})
+    assert not client_is_gone({})
 
 
 def test_a_connection_with_a_high_number_is_looked_at_like_any_other() -> None:
@@ -85,9 +85,9 @@ def test_a_connection_with_a_high_number_is_looked_at_like_any_other() -> None:
     ours, theirs = socket.socketpair()
     try:
         with ours, theirs, socket.socket(fileno=fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD_CLOEXEC, 2_000)) as high:
-            assert not caller_is_gone({"gunicorn.socket": high})
+            assert not client_is_gone({"gunicorn.socket": high})
             theirs.close()
-            assert caller_is_gone({"gunicorn.socket": high})
+            assert client_is_gone({"gunicorn.socket": high})
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
