@@ -1,8 +1,8 @@
 """Draws docs/architecture.svg and docs/architecture.drawio from the code: `draw_architecture.py [--check]`.
 
-A box is `app` or a package, with what the package says of itself; the rows are the layers of pyproject.toml. A box
-lists all that it imports; an arrow is an import that is not implied by two others. With `--check` nothing is written,
-and the exit code is 1 when a file is out of date.
+A box is `app` or a package, with the first sentence of its docstring; the rows are the layers of pyproject.toml. An
+arrow is an import that no two others imply. With `--check` nothing is written, and the exit code is 1 when a file is
+out of date.
 """
 
 import ast
@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "image_processor"
-BOX, HEIGHT, GAP, CHANNEL, LINE = 232, 126, 24, 54, 17
+BOX, HEIGHT, GAP, CHANNEL, LINE = 190, 88, 16, 40, 17
 WIDTH = 4 * (BOX + GAP) + GAP
 
 
@@ -53,31 +53,22 @@ def imports(name: str) -> frozenset[str]:
     return frozenset(module.split(".")[1] for module in modules if module.startswith("image_processor.")) - {name}
 
 
-def sentences(name: str) -> list[str]:
-    """What a package says of itself, in lines that fit into its box."""
+def role(name: str) -> tuple[str, ...]:
+    """The first sentence of a package's docstring, in lines that fit into its box."""
     if name == "app":
-        return ["Settings and wiring.", "Imports every package;", "is imported by none."]
-    said = ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text())) or ""
-    said = said.partition("\n\n")[0].replace("\n", " ")
-    return [line for part in re.split(r"(?<=\.) ", said) for line in textwrap.wrap(part, 30)]
+        return ("Settings and wiring.",)
+    docstring = ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text())) or ""
+    return tuple(textwrap.wrap(re.split(r"(?<=\.)\s", docstring)[0], 25))
 
 
 def boxes() -> list[Box]:
     """`app` and every package, row by row."""
     rows = [["app"], *([name for name in layer if (PACKAGE / name).is_dir()] for layer in layers())]
     return [
-        box(name, (WIDTH - len(row) * (BOX + GAP) + GAP) / 2 + place * (BOX + GAP), 64 + at * (HEIGHT + CHANNEL))
-        for at, row in enumerate(filter(None, rows))
+        Box(name, role(name), imports(name), (WIDTH - len(row) * (BOX + GAP) + GAP) / 2 + place * (BOX + GAP), y)
+        for y, row in zip(range(GAP, 1_000, HEIGHT + CHANNEL), filter(None, rows), strict=False)
         for place, name in enumerate(row)
     ]
-
-
-def box(name: str, x: float, y: float) -> Box:
-    """A box at its place."""
-    used = imports(name)
-    packages = sorted(other for other in used if (PACKAGE / other).is_dir())
-    listed = textwrap.wrap(f"→ {', '.join(packages)}", 30) if packages and name != "app" else []
-    return Box(name, (*sentences(name), *listed), used, x, y)
 
 
 def arrows(all_boxes: list[Box]) -> list[tuple[Box, Box]]:
@@ -89,9 +80,9 @@ def arrows(all_boxes: list[Box]) -> list[tuple[Box, Box]]:
 
 
 def below() -> str:
-    """The sentence about the modules at the bottom."""
+    """The sentence on the modules of the lowest layers."""
     names = [name for layer in layers() for name in layer if (PACKAGE / f"{name}.py").exists()]
-    return f"Below all of them, imported from everywhere: {', '.join(names)}."
+    return f"Below, imported from everywhere: {', '.join(names)}."
 
 
 # ---- the two files -------------------------------------------------------------------------------------------------
@@ -105,7 +96,6 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .ground { fill: var(--ground); }
 .box { fill: var(--box); stroke: var(--line); }
 .name { font-weight: 600; font-size: 16px; fill: var(--ink); }
-.heading { font-weight: 600; font-size: 20px; fill: var(--ink); }
 .arrow { stroke: var(--arrow); stroke-width: 1.6; marker-end: url(#tip); }
 .tip { fill: var(--arrow); }
 """
@@ -113,8 +103,8 @@ TITLE = "The packages of SKUlight. Imports go downwards only"
 
 
 def svg(all_boxes: list[Box]) -> str:
-    """The image, readable on light and dark pages."""
-    height = all_boxes[-1].y + HEIGHT + 46
+    """The SVG file, readable on light and dark pages."""
+    height = all_boxes[-1].y + HEIGHT + 40
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{TITLE}</title>",
@@ -122,10 +112,9 @@ def svg(all_boxes: list[Box]) -> str:
         '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="tip" d="M0 0 8 4 0 8z"/></marker>',
         f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
-        f'<text class="heading" x="{GAP}" y="36">{TITLE}</text>',
         *(svg_arrow(*ends) for ends in arrows(all_boxes)),
         *(svg_box(one) for one in all_boxes),
-        f'<text x="{GAP}" y="{height - 18}">{below()}</text>',
+        f'<text x="{GAP}" y="{height - 14}">{below()}</text>',
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -140,13 +129,13 @@ def svg_arrow(source: Box, target: Box) -> str:
 
 def svg_box(one: Box) -> str:
     """A box with its name and its lines."""
-    said = "".join(
+    text = "".join(
         f'<text x="{one.x + 12:g}" y="{one.y + 44 + at * LINE}">{escape(line)}</text>'
         for at, line in enumerate(one.lines)
     )
     return (
         f'<g><rect class="box" x="{one.x:g}" y="{one.y}" width="{BOX}" height="{HEIGHT}" rx="6"/>'
-        f'<text class="name" x="{one.x + 12:g}" y="{one.y + 24}">{one.name}</text>{said}</g>'
+        f'<text class="name" x="{one.x + 12:g}" y="{one.y + 24}">{one.name}</text>{text}</g>'
     )
 
 

@@ -82,13 +82,25 @@ def shown(default: object) -> str:
     return "" if default in (None, "") else str(int(default) if isinstance(default, bool) else default)
 
 
-def test_every_setting_stands_in_the_readme_with_its_default_and_sentence() -> None:
-    stated = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", section("## Settings", README), re.M))
+def rows_of_settings(document: str) -> dict[str, str]:
+    """The rows of a table of settings: name (without the prefix) to default and meaning."""
+    return dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", document, re.M))
 
-    assert set(stated) == {name.upper() for name in Settings.model_fields}
+
+def test_every_setting_is_documented_with_its_default_and_sentence() -> None:
+    documented = rows_of_settings((ROOT / "docs" / "settings.md").read_text())
+
+    assert set(documented) == {name.upper() for name in Settings.model_fields}
     for name, field in Settings.model_fields.items():
-        default, _, meaning = stated[name.upper()].partition(" | ")
+        default, _, meaning = documented[name.upper()].partition(" | ")
         assert (default.strip(" `"), meaning) == (shown(field.default), field.description), name
+
+
+def test_the_settings_in_the_readme_are_rows_of_the_full_list() -> None:
+    few = rows_of_settings(section("## Settings", README))
+
+    assert len(few) >= 6
+    assert few.items() <= rows_of_settings((ROOT / "docs" / "settings.md").read_text()).items()
 
 
 def test_every_setting_that_any_document_names_exists() -> None:
@@ -112,13 +124,6 @@ def test_the_limits_in_the_design_have_the_defaults_of_the_settings() -> None:
 
 
 # ---- packages and the image --------------------------------------------------------------------------------------
-
-
-def test_the_layers_in_the_readme_are_those_that_are_held() -> None:
-    block = re.search(r"```text\n(.*?)```", README, re.S)
-
-    assert block is not None
-    assert [re.sub(r"\s{2,}.*", "", line.strip()) for line in block[1].splitlines()] == ["app", *LAYERS]
 
 
 def test_everything_in_the_layers_has_its_role_in_the_design_and_the_reverse() -> None:
@@ -361,7 +366,7 @@ def test_every_file_that_contributing_names_exists() -> None:
         assert any((place / name).exists() for place in places), name
 
 
-# ---- the README is done what it says -------------------------------------------------------------------------------
+# ---- the examples of the README ------------------------------------------------------------------------------------
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -369,9 +374,9 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.S)
 
 
-def keys(answer: Any) -> Any:
-    """The shape of an answer: its keys, all the way down."""
-    return {name: keys(value) for name, value in answer.items()} if isinstance(answer, dict) else None
+def part_of(response: Any, shown: Any) -> Any:
+    """The fields of a response that a document shows, all the way down."""
+    return {name: part_of(response[name], shown[name]) for name in shown} if isinstance(shown, dict) else response
 
 
 def done_in(folder: Path, command: list[str], **environment: str) -> str:
@@ -401,34 +406,40 @@ def test_the_demonstration_shows_the_whole_job() -> None:
     assert "10 of 10 images compressed" in told
 
 
-def test_the_examples_of_the_readme_work_as_they_stand(server: Callable[..., SkulightServer], tmp_path: Path) -> None:
+def test_the_examples_of_the_readme_work(server: Callable[..., SkulightServer], tmp_path: Path) -> None:
     running = server()
     running.start()
     examples = tmp_path / "examples"
     examples.mkdir()
+    shown = json.loads(blocks("json")[0])
 
     def here(text: str) -> str:
         return text.replace("http://127.0.0.1:8000", running.url)
 
     curls = [block for block in blocks("sh") if "curl" in block]
-    answer = json.loads(done_in(examples, ["bash", "-ec", here(curls[0]).replace("curl ", "curl -sS ")]))
-    request_id = answer["request_id"]
+    response = json.loads(done_in(examples, ["bash", "-ec", here(curls[0]).replace("curl ", "curl -sS ")]))
+    request_id = response["request_id"]
     running.wait_until_done(request_id)
     for block in curls[1:]:
-        done_in(
-            examples, ["bash", "-ec", here(block).replace("<request_id>", request_id).replace("curl ", "curl -fsS ")]
-        )
+        command = here(block).replace("<request_id>", request_id).replace("curl ", "curl -fsS ")
+        done_in(examples, ["bash", "-ec", command])
     (program,) = blocks("python")
-    told = done_in(examples, [sys.executable, "-c", here(program)])
+    printed = done_in(examples, [sys.executable, "-c", here(program)])
+
+    def now(text: str) -> str:
+        return here(text).replace(shown["request_id"], request_id)
 
     assert len(curls) >= 2
-    assert keys(answer) == keys(json.loads(blocks("json")[0])), "the README shows another answer than the server gives"
-    sample_header, sample_row = blocks("csv")[0].splitlines()[:2]
+    assert part_of(response, shown) == json.loads(now(json.dumps(shown)))
     result = (examples / "output.csv").read_text().splitlines()
-    assert result[0] == sample_header
-    shown_id = json.loads(blocks("json")[0])["request_id"]
-    assert result[1] == here(sample_row).replace(shown_id, request_id)
-    assert "10 of 10 images compressed" in told and "Output Image Urls" in told
+    assert result[:2] == now(blocks("csv")[1]).splitlines()
+    assert "10 of 10 images compressed" in printed and "Output Image Urls" in printed
+
+
+def test_the_catalogue_in_the_readme_is_accepted(built: Flask) -> None:
+    response = built.test_client().post("/upload?dry_run=true", data=blocks("csv")[0], content_type="text/csv")
+
+    assert (response.json or {})["valid"], response.text
 
 
 def test_the_command_line_example_of_the_readme_works(tmp_path: Path) -> None:
