@@ -37,7 +37,7 @@ from image_processor.catalogue import CSVLimits, warm_up
 from image_processor.cli import Surroundings
 from image_processor.cli import register as register_commands
 from image_processor.config import Settings, load_settings
-from image_processor.download import AddressHoles, Downloader, GuardedClient, HostLimits
+from image_processor.download import AllowedAddresses, Downloader, GuardedClient, HostLimits
 from image_processor.errors import ConfigError, RequestError, StoreUnavailable, Unavailable
 from image_processor.imaging import Compressor, ImagePool
 from image_processor.jobs import (
@@ -342,7 +342,7 @@ def _client(settings: Settings) -> GuardedClient:
     contact = f"; {settings.contact}" if settings.contact else ""
     return GuardedClient(
         user_agent=f"SKUlight/{VERSION} (product image compressor{contact})",
-        holes=AddressHoles.parse(settings.allowed_private_addresses),
+        allowed=AllowedAddresses.parse(settings.allowed_private_addresses),
         connect_timeout=settings.connect_timeout,
         total_timeout=settings.download_timeout,
         max_bytes=settings.max_download_bytes,

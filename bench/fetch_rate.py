@@ -22,7 +22,7 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.client import GuardedClient
 
 ROUNDS = 5
@@ -64,7 +64,7 @@ def main(seconds: float = 1.0, kilobytes: int = 100, threads: int = 1) -> None:
     process = multiprocessing.Process(target=serve, args=(theirs, kilobytes * 1000), daemon=True)
     process.start()
     url = f"http://127.0.0.1:{mine.recv()}/image.jpg"
-    client = GuardedClient(user_agent="bench", holes=AddressHoles.parse("127.0.0.1"))
+    client = GuardedClient(user_agent="bench", allowed=AllowedAddresses.parse("127.0.0.1"))
     session = requests.Session()
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=threads))
 

@@ -46,6 +46,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 
+def shorten(text: str, length: int = 100) -> str:
+    """The text, at most `length` characters of it: one that is longer ends in an ellipsis."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 class SkulightError(Exception):
     """The root: whatever SkulightError says is a sentence for a person."""
 
@@ -119,7 +124,7 @@ class InvalidCSV(RequestError):
         cls, code: str, detail: str, hint: str, *, line: int | None = None, column: str | None = None, value: str = ""
     ) -> Self:
         """The file as a whole cannot be read, for one reason."""
-        return cls(detail, [CSVProblem(line, None, column, value[:200], code, detail, hint)])
+        return cls(detail, [CSVProblem(line, None, column, shorten(value, 200), code, detail, hint)])
 
 
 class UploadTooLarge(InvalidCSV):

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import idna
 
-from image_processor.errors import InvalidURL
+from image_processor.errors import InvalidURL, shorten
 
 MAX_URL_LENGTH = 2_048
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -216,7 +216,7 @@ def _complaint_about_scheme(url: str) -> str:
     if scheme and scheme[1].lower() in DEFAULT_PORTS:
         return f"The address needs two slashes after {scheme[1].lower()}: (as in {scheme[1].lower()}://host/image.jpg)."
     if scheme and "." not in scheme[1]:
-        return f"The address starts with {_shown(scheme[1])}:, which is not fetched; use http:// or https://."
+        return f"The address starts with {shorten(scheme[1])}:, which is not fetched; use http:// or https://."
     return "This is not a web address; it must start with http:// or https://."
 
 
@@ -224,7 +224,7 @@ def _complaint_about_port(port: str | None) -> str | None:
     if not port:  # "http://host:/" is legal, RFC 3986 section 3.2.3
         return None
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536):
-        return f"The port “{_shown(port)}” is not a number from 1 to 65535."
+        return f"The port “{shorten(port)}” is not a number from 1 to 65535."
     if int(port) in _BLOCKED_PORTS:
         return f"The port {int(port)} is not allowed, because browsers block it; use a port such as 80, 443 or 8080."
     return None
@@ -236,11 +236,7 @@ def _complaint_about_host(host: str) -> str | None:
 
 
 def _bad_host(host: str) -> str:
-    return f"“{_shown(host)}” is not a valid host name."
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    return f"“{shorten(host)}” is not a valid host name."
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
-from image_processor.download.client import Answer, GuardedClient
+from image_processor.download.client import GuardedClient, Response
 
 
 class BufferedClient:
@@ -14,7 +14,7 @@ class BufferedClient:
         self._client = GuardedClient(**options)
         self.post, self.cut, self.close = self._client.post, self._client.cut, self._client.close
 
-    def get(self, url: str, **options: Any) -> Answer:
+    def get(self, url: str, **options: Any) -> Response:
         """The answer to a GET, with its body."""
         with BytesIO() as file:
             answer = self._client.get(url, file, **options)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from image_processor.catalogue.encoding import Encoding, Source, open_text
-from image_processor.errors import CSVProblem, InvalidCSV
+from image_processor.errors import CSVProblem, InvalidCSV, shorten
 
 SERIAL, NAME, URLS = "S. No.", "Product Name", "Input Image Urls"
 OUTPUT, ERROR = "Output Image Urls", "Error"
@@ -180,13 +180,13 @@ def _columns(cells: list[str], line: int) -> Columns:
 def _column_problem(meaning: str, places: Sequence[int], cells: list[str], line: int) -> CSVProblem | None:
     if len(places) == 1:
         return None
-    found = ", ".join(f"“{_shortened(cell.strip(), 60)}”" for cell in cells[:30]) + (", …" if len(cells) > 30 else "")
+    found = ", ".join(f"“{shorten(cell.strip(), 60)}”" for cell in cells[:30]) + (", …" if len(cells) > 30 else "")
     if places:
         code, detail = "duplicate_column", f"The column “{meaning}” is there {len(places)} times."
     else:
         code, detail = "missing_column", f"The column “{meaning}” is missing."
     value = ", ".join(cells[place] for place in places)
-    return CSVProblem(line, None, meaning, _shortened(value, 200), code, detail, f"{_EXPECTED}; found {found}.")
+    return CSVProblem(line, None, meaning, shorten(value, 200), code, detail, f"{_EXPECTED}; found {found}.")
 
 
 def _refuse_foreign_text(head: str, called: str) -> None:
@@ -203,7 +203,7 @@ def _no_header(head: str, called: str) -> InvalidCSV:
         return InvalidCSV.whole_file("empty_file", f"{called} contains nothing but empty lines.", hint)
     return InvalidCSV.whole_file(
         "no_header",
-        f"No header line was found. {_EXPECTED}; found “{_shortened(first, 100)}” in the first line.",
+        f"No header line was found. {_EXPECTED}; found “{shorten(first, 100)}” in the first line.",
         "Put the names of the columns into the first line, separated by commas.",
         line=1,
         value=first,
@@ -212,10 +212,6 @@ def _no_header(head: str, called: str) -> InvalidCSV:
 
 def _joined(cells: Iterable[str]) -> str:
     return " ".join(cell.strip() for cell in cells if cell.strip())
-
-
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:

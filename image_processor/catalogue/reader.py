@@ -16,7 +16,7 @@ from image_processor.catalogue.records import check_records, open_table
 from image_processor.catalogue.repairs import Repairs, empty_rows_warning, layout_warnings
 from image_processor.catalogue.rows import ProductRow, read_row
 from image_processor.catalogue.unquoted import fold_row
-from image_processor.errors import CSVProblem, InvalidCSV, UploadTooLarge
+from image_processor.errors import CSVProblem, InvalidCSV, UploadTooLarge, shorten
 from image_processor.urls import host_of
 
 # Rows are read in pieces of about this size, so that memory does not grow with the catalogue.
@@ -216,7 +216,7 @@ def read_products(source: Source, limits: CSVLimits | None = None, *, filename: 
             "are accepted.",
             "Split the catalogue into several files.",
         )
-    called = f"“{filename[:100]}”" if filename else "The file"
+    called = f"“{shorten(filename)}”" if filename else "The file"
     encoding = likely_encoding(source, called)
     try:
         return ProductCSV(source, encoding, called, limits)

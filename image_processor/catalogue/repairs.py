@@ -7,6 +7,7 @@ from itertools import islice
 from image_processor.catalogue.layout import ERROR, OUTPUT, Layout
 from image_processor.catalogue.records import Records
 from image_processor.catalogue.rows import ProductRow
+from image_processor.errors import shorten
 from image_processor.urls import starts_like_url
 
 _WARNINGS_PER_KIND = 20
@@ -51,14 +52,12 @@ class Repairs:
         if row.folded.folded_urls:
             count = sum(map(bool, row.image_urls))
             read = "1 URL was read" if count == 1 else f"{count} URLs were read"
-            self._add("the URL list was not quoted", f"Row {row.row}: the URL list was not quoted; {read}.")
+            kind = "the URL list was not quoted"
+            self._add(kind, f"Row {row.row}: {kind}; {read}.")
         if row.folded.folded_name:
-            name = row.product_name.strip()
-            shown = name if len(name) <= 100 else name[:99] + "…"
-            self._add(
-                "the product name was not quoted",
-                f"Row {row.row}: the product name was not quoted; it was read as “{shown}”.",
-            )
+            name = shorten(row.product_name.strip())
+            kind = "the product name was not quoted"
+            self._add(kind, f"Row {row.row}: {kind}; it was read as “{name}”.")
         if self._neighbour and row.folded.as_written and starts_like_url(row.folded.cells[self._neighbour]):
             self._rows_with_neighbour.append(row.row)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from image_processor.catalogue.layout import NAME, SERIAL, URLS, Columns
 from image_processor.catalogue.unquoted import FoldedRow
-from image_processor.errors import CSVProblem
+from image_processor.errors import CSVProblem, shorten
 from image_processor.urls import check_url, split_cell
 
 MAX_NAME_CHARS = 10_000
@@ -107,4 +107,4 @@ class _Check:
         self._add(None, cell, "too_many_cells", detail, hint)
 
     def _add(self, column: str | None, value: str, code: str, detail: str, hint: str) -> None:
-        self.problems.append(CSVProblem(self._line, self._row, column, value[:200], code, detail, hint))
+        self.problems.append(CSVProblem(self._line, self._row, column, shorten(value, 200), code, detail, hint))

@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from image_processor.cli.process import STDOUT, AttendedRun
-from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable
+from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable, shorten
 from image_processor.jobs import Actions, Queries, StatusBody, Uploads, timestamp
 from image_processor.logs import escaped
 from image_processor.store import JobStatus
@@ -307,17 +307,12 @@ def _problem_table(problems: Sequence[CSVProblem]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Text in columns. The last column may be as long as it likes; the others are cut."""
-    cells = [head, *([*(_cell(text) for text in row[:-1]), escaped(row[-1])] for row in rows)]
+    cells = [head, *([*(shorten(escaped(text), WIDEST_CELL) for text in row[:-1]), escaped(row[-1])] for row in rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(head) - 1)]
     return "\n".join(
         "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
         for row in cells
     )
-
-
-def _cell(text: str) -> str:
-    text = escaped(text)
-    return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 1] + "…"
 
 
 def _surroundings() -> Surroundings:

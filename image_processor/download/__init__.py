@@ -1,13 +1,13 @@
 """A URL becomes the bytes of an image. Owns requests, ssl and socket."""
 
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.client import GuardedClient
 from image_processor.download.downloader import Downloader, retry_delay
 from image_processor.download.host_limits import HostLimits
 from image_processor.download.retry_header import retry_after
 
 __all__ = [
-    "AddressHoles",
+    "AllowedAddresses",
     "Downloader",
     "GuardedClient",
     "HostLimits",

@@ -90,7 +90,7 @@ def literal_ip(host: str) -> IPAddress | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hole:
+class _Entry:
     network: IPNetwork
     port: int | None
 
@@ -99,30 +99,30 @@ class _Hole:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressHoles:
+class AllowedAddresses:
     """The addresses that may be reached although they are not public."""
 
-    holes: tuple[_Hole, ...] = ()
+    entries: tuple[_Entry, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> "AddressHoles":
+    def parse(cls, text: str) -> "AllowedAddresses":
         """Read comma-separated `ip:port`, `[ipv6]:port`, `ip` or CIDR entries. Raises ConfigError on anything else."""
-        return cls(tuple(_parse_hole(entry.strip()) for entry in text.split(",") if entry.strip()))
+        return cls(tuple(_parse_entry(entry.strip()) for entry in text.split(",") if entry.strip()))
 
     def admits(self, ip: IPAddress | str, port: int) -> bool:
-        """Say whether a hole is open for exactly this address and port."""
+        """Say whether there is an entry for this address and port."""
         address = ipaddress.ip_address(ip) if isinstance(ip, str) else ip
-        return any(hole.admits(address, port) for hole in self.holes)
+        return any(entry.admits(address, port) for entry in self.entries)
 
 
-def _parse_hole(entry: str) -> _Hole:
+def _parse_entry(entry: str) -> _Entry:
     try:
         if match := _WITH_PORT.fullmatch(entry):
             port = int(match["port"])
             if not 1 <= port <= 65_535:
                 raise ValueError
-            return _Hole(ipaddress.ip_network(ipaddress.ip_address(match["v6"] or match["v4"])), port)
-        return _Hole(ipaddress.ip_network(entry), None)
+            return _Entry(ipaddress.ip_network(ipaddress.ip_address(match["v6"] or match["v4"])), port)
+        return _Entry(ipaddress.ip_network(entry), None)
     except ValueError:
         raise ConfigError(
             f"{SETTING} has the entry {entry!r}, which makes no sense: it takes addresses with a port, such as "

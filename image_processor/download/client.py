@@ -23,7 +23,7 @@ import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.connections import GuardedAdapter, tls_context
 from image_processor.download.connector import Dialler
 from image_processor.download.deadline import LONG_HEAD, Deadline
@@ -62,7 +62,7 @@ IsAbandoned = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What a server answered. `headers` does not care about case; `url` is the final one, after redirects.
 
     `size` is the number of bytes of the body that were written into the file of a `get`; `body` is the beginning of the
@@ -79,7 +79,7 @@ class Answer:
 class GuardedClient:
     """Fetches from and posts to public addresses only. Thread-safe; connections are kept and shared.
 
-    `user_agent` is sent along. `holes` are the addresses that are allowed although they are private. Times are seconds:
+    `user_agent` is sent along. `allowed` are the private addresses that may be reached. Times are seconds:
     `connect_timeout` for a name lookup and again for a connection, `total_timeout` for all of a `get`, redirects
     included. `max_bytes` bounds a body, unpacked. `pool_size` connections are kept per host. `resolver` stands in for
     the system's (host and port in, socket addresses out), `ca_bundle` (a path) for certifi's certificates.
@@ -89,7 +89,7 @@ class GuardedClient:
         self,
         *,
         user_agent: str,
-        holes: AddressHoles,
+        allowed: AllowedAddresses,
         connect_timeout: float = 5.0,
         total_timeout: float = 30.0,
         max_bytes: int = 20_000_000,
@@ -103,7 +103,7 @@ class GuardedClient:
         self._total_timeout = total_timeout
         self._max_bytes = max_bytes
         self._max_redirects = max_redirects
-        dialler = Dialler(NameLookup(resolver or system_resolver), holes, connect_timeout)
+        dialler = Dialler(NameLookup(resolver or system_resolver), allowed, connect_timeout)
         context = tls_context(ca_bundle or certifi.where())
         # A connection that was let through to this very server must serve nothing else.
         self._adapters = {
@@ -113,7 +113,7 @@ class GuardedClient:
 
     def get(
         self, url: str, file: BinaryIO, *, own_base_url: str | None = None, is_abandoned: IsAbandoned | None = None
-    ) -> Answer:
+    ) -> Response:
         """Fetch `url`, following redirects, each checked like a first URL. The body of a 200 goes into `file`, whole.
 
         `own_base_url` is this server's own address: the samples below `/static/samples/` there may be fetched even if
@@ -131,7 +131,7 @@ class GuardedClient:
         headers: Mapping[str, str],
         timeout: float = 15.0,
         own_base_url: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Send `body` to `url`, within `timeout` seconds in all. Redirects are returned, not followed.
 
         `own_base_url` is this server's own address: its `/webhooks/inbox` may be posted to even if it is private.
@@ -139,13 +139,13 @@ class GuardedClient:
         """
         deadline = Deadline(timeout, self._stop.is_set)
 
-        def exchange() -> Answer:
+        def exchange() -> Response:
             target = normalise(url)
             length = {"Content-Length": str(len(body))}
             own = _one_name(target) == _own(own_base_url, "/webhooks/inbox")
             with self._send("POST", target, self._headers | dict(headers) | length, deadline, own, body) as response:
                 deadline.expect_body(_MAX_POST_ANSWER)
-                return Answer(response.status_code, response.headers, target, body=_beginning(response.raw))
+                return Response(response.status_code, response.headers, target, body=_beginning(response.raw))
 
         return _with_one_error(exchange)
 
@@ -163,7 +163,7 @@ class GuardedClient:
         for adapter in self._adapters.values():
             adapter.close()
 
-    def _follow(self, url: str, file: BinaryIO, own_base_url: str | None, deadline: Deadline) -> Answer:
+    def _follow(self, url: str, file: BinaryIO, own_base_url: str | None, deadline: Deadline) -> Response:
         headers = self._headers | {"Accept": "image/*,*/*;q=0.8"}
         hop = normalise(url)
         own = _is_own_sample(hop, own_base_url)
@@ -175,7 +175,7 @@ class GuardedClient:
                     if response.status_code == HTTPStatus.OK:
                         deadline.expect_body(self._max_bytes)
                         size = _save_body(response.raw, file, self._max_bytes)
-                    return Answer(response.status_code, response.headers, hop, size)
+                    return Response(response.status_code, response.headers, hop, size)
             hop, own = _next_hop(hop, target), False
         raise TooManyRedirects
 
@@ -279,7 +279,7 @@ def _beginning(raw: Any) -> bytes:
 # Errors
 
 
-def _with_one_error(work: Callable[[], Answer]) -> Answer:
+def _with_one_error(work: Callable[[], Response]) -> Response:
     """Do `work` and turn whatever goes wrong in it into one ImageError."""
     try:
         return work()

@@ -6,7 +6,7 @@ import socket
 
 from urllib3.util.wait import wait_for_write
 
-from image_processor.download.addresses import AddressHoles, IPAddress, is_public, literal_ip
+from image_processor.download.addresses import AllowedAddresses, IPAddress, is_public, literal_ip
 from image_processor.download.deadline import SLICE, BoundedSocket, Deadline
 from image_processor.download.name_lookup import Endpoint, NameLookup
 from image_processor.errors import BlockedAddress, FetchConnectionError, FetchTimeout, ImageError
@@ -18,9 +18,9 @@ _MAX_DIALLED = 4
 class Dialler:
     """Connects to checked addresses only."""
 
-    def __init__(self, lookup: NameLookup, holes: AddressHoles, connect_timeout: float) -> None:
+    def __init__(self, lookup: NameLookup, allowed: AllowedAddresses, connect_timeout: float) -> None:
         self._lookup = lookup
-        self._holes = holes
+        self._allowed = allowed
         self._connect_timeout = connect_timeout
 
     def dial(self, host: str, port: int, deadline: Deadline, *, own: bool) -> BoundedSocket:
@@ -52,7 +52,7 @@ class Dialler:
         return self._lookup.find(host, port, self._connect_timeout, deadline.check)
 
     def _admits(self, ip: IPAddress, port: int) -> bool:
-        return self._holes.admits(ip, port) or (is_public(ip) and not is_this_machine(ip))
+        return self._allowed.admits(ip, port) or (is_public(ip) and not is_this_machine(ip))
 
     def _connect(self, found: tuple[Endpoint, ...], deadline: Deadline) -> BoundedSocket:
         failure: ImageError = FetchConnectionError()

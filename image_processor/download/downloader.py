@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import BinaryIO
 
-from image_processor.download.client import Answer, GuardedClient
+from image_processor.download.client import GuardedClient, Response
 from image_processor.download.retry_header import retry_after
 from image_processor.errors import HTTPStatusError, ImageError, Truncated
 from image_processor.urls import direct_link
@@ -61,7 +61,7 @@ def retry_delay(error: ImageError, attempt: int) -> float:
     return min((error.retry_after or 0.0) + backoff, _LONGEST_WAIT)
 
 
-def _status_error(answer: Answer) -> HTTPStatusError:
+def _status_error(answer: Response) -> HTTPStatusError:
     passing = answer.status in _PASSING or 500 <= answer.status <= 599
     return HTTPStatusError(
         _sentence(answer.status),

@@ -69,8 +69,8 @@ class HostLimits:
         self._lock = threading.Lock()
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
-    def try_enter(self, host: str, request: object = None) -> bool:
-        """Take a place at `host` and return True, or False when there is none just now. `leave` gives it back.
+    def acquire(self, host: str, request: object = None) -> bool:
+        """Take a place at `host` and return True, or False when there is none just now. `release` gives it back.
 
         `request` is the one that asks: beyond the share of unproven places each request may have one, while there are
         threads to spare.
@@ -93,7 +93,7 @@ class HostLimits:
             self._remember(host, state)
             return True
 
-    def leave(self, host: str, error: ImageError | None) -> None:
+    def release(self, host: str, error: ImageError | None) -> None:
         """Give the place at `host` back and tell how it went: None for a success."""
         with self._lock:
             state = self._hosts.get(host)

@@ -3,7 +3,7 @@
 import logging
 from datetime import timedelta
 
-from image_processor.errors import Conflict, NotFound
+from image_processor.errors import Conflict, NotFound, shorten
 from image_processor.store import Job, JobStatus, Outbox, Repository, Storage, now
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Actions:
     def redeliver(self, request_id: str, delivery_id: str) -> None:
         """Send a webhook again, with the same id. Raises NotFound."""
         if not self._outbox.redeliver(request_id, delivery_id):
-            raise NotFound(f"Request {request_id} has no webhook delivery {delivery_id[:100]!r}.")
+            raise NotFound(f"Request {request_id} has no webhook delivery {shorten(delivery_id)!r}.")
 
     def prune(self, days: int) -> int:
         """Delete the requests (and received callbacks) that were done more than `days` days ago; give their number."""
@@ -75,5 +75,5 @@ class Actions:
     def _found(self, request_id: str) -> Job:
         request = self._repository.get_request(request_id)
         if request is None:
-            raise NotFound(f"There is no request {request_id[:100]!r}; check the id, or whether it was deleted.")
+            raise NotFound(f"There is no request {shorten(request_id)!r}; check the id, or whether it was deleted.")
         return request

@@ -112,7 +112,7 @@ class ImageProcessor:
                 failed = error
             raise
         finally:
-            self._limits.leave(image.host, failed)
+            self._limits.release(image.host, failed)
         return file, size
 
 
@@ -224,7 +224,7 @@ class ImageJob:
             try:
                 future = self._threads.submit(process)
             except StoreUnavailable:
-                self._limits.leave(turn.image.host, ImageCancelled())
+                self._limits.release(turn.image.host, ImageCancelled())
                 raise
             self._running[future] = turn
             self._started = True

@@ -70,7 +70,7 @@ class ImageWindow:
         self._refill()
         for host in list(self._lanes):
             refusal = self._limits.refusal(host)
-            if refusal or self._limits.try_enter(host, self):
+            if refusal or self._limits.acquire(host, self):
                 return self._pop(host, refusal)
         return None
 

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from image_processor.catalogue import CSVLimits, read_products, write_errors
 from image_processor.download import Downloader
-from image_processor.errors import ImageError, InvalidOption, NotFound, NotReady, SourceGone
+from image_processor.errors import ImageError, InvalidOption, NotFound, NotReady, SourceGone, shorten
 from image_processor.imaging import ImagePool, media_type
 from image_processor.jobs import webhook
 from image_processor.jobs.short_queue import ShortQueue
@@ -64,7 +64,7 @@ class Queries:
         """The request with this id. Raises NotFound."""
         request = self._repository.get_request(request_id) if _is_id(request_id) else None
         if request is None:
-            raise NotFound(f"There is no request {request_id[:100]!r}; check the id, or whether it was deleted.")
+            raise NotFound(f"There is no request {shorten(request_id)!r}; check the id, or whether it was deleted.")
         return request
 
     def status(self, request_id: str) -> StatusBody:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from image_processor.errors import ImageError, NotFound
+from image_processor.errors import ImageError, NotFound, shorten
 from image_processor.imaging import CompressOptions, Compressor, ImagePool, compress_file
 from image_processor.jobs.short_queue import ShortQueue
 from image_processor.store import THUMBNAILS, Storage
@@ -45,7 +45,7 @@ class Thumbnails:
         compressed image, Unavailable when too many wait, and StoreUnavailable when the disk takes no more.
         """
         if not _is_id(request_id) or not _NAME.fullmatch(name):
-            raise NotFound(f"There is no image {name[:100]!r}.")
+            raise NotFound(f"There is no image {shorten(name)!r}.")
         picture = self._storage.images / request_id / name
         made = self._made_before(picture)
         if made is None:

@@ -15,6 +15,7 @@ from image_processor.errors import (
     InvalidWebhookURL,
     StoreUnavailable,
     Unavailable,
+    shorten,
 )
 from image_processor.jobs.webhook import SECRET_FORM, valid_secret
 from image_processor.logs import current_call
@@ -137,7 +138,7 @@ def clean_name(filename: str) -> str:
 
 def _check_webhook(options: UploadOptions) -> None:
     if options.webhook_url is not None and (reason := check_url(options.webhook_url)):
-        raise InvalidWebhookURL(f"The webhook URL {options.webhook_url[:200]!r} cannot be called: {reason}")
+        raise InvalidWebhookURL(f"The webhook URL {shorten(options.webhook_url, 200)!r} cannot be called: {reason}")
     if options.webhook_secret is not None and not valid_secret(options.webhook_secret):
         raise InvalidOption(f"The webhook_secret is not valid: send {SECRET_FORM}.")
 

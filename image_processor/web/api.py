@@ -26,6 +26,7 @@ from image_processor.errors import (
     RequestError,
     UnsupportedMediaType,
     UploadTooLarge,
+    shorten,
 )
 from image_processor.imaging import CONTENT_TYPES
 from image_processor.jobs import (
@@ -141,7 +142,7 @@ def _problem(kind: str, title: str, status: int, detail: str, **extra: Any) -> R
 def invalid_option(error: ValidationError) -> Response:
     """The answer to parameters that do not fit their description: one sentence for each."""
     sentences = [
-        f"{item['loc'][0]} is {str(item['input'])[:100]!r}: {item['msg'].removeprefix('Value error, ')}."
+        f"{item['loc'][0]} is {shorten(str(item['input']))!r}: {item['msg'].removeprefix('Value error, ')}."
         for item in error.errors()
         if item["type"] != "none_required"  # an option left out is None; nobody can send that
     ]
@@ -437,7 +438,7 @@ def processed_image(path: FilePath) -> Response:
     """A compressed image."""
     media_type = CONTENT_TYPES.get("." + path.filename.rpartition(".")[2])
     if media_type is None:
-        raise NotFound(f"There is no file {path.filename[:200]!r}.")
+        raise NotFound(f"There is no file {shorten(path.filename, 200)!r}.")
     answer = send_from_directory(_storage().images, path.filename, mimetype=media_type, max_age=YEAR_SECONDS)
     answer.headers["Content-Security-Policy"] = SANDBOX
     return answer

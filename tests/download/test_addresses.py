@@ -7,7 +7,7 @@ import socket
 import pytest
 from requests_hardened import ip_filter as hardened
 
-from image_processor.download.addresses import AddressHoles, is_public, literal_ip
+from image_processor.download.addresses import AllowedAddresses, is_public, literal_ip
 from image_processor.errors import ConfigError
 
 PRIVATE = """
@@ -93,7 +93,7 @@ def test_names_are_not_addresses(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("holes", "ip", "port", "open_"),
+    ("allowed", "ip", "port", "open_"),
     [
         ("", "127.0.0.1", 80, False),
         ("127.0.0.1:9000", "127.0.0.1", 9000, True),
@@ -110,8 +110,8 @@ def test_names_are_not_addresses(host: str) -> None:
         (" 10.0.0.0/8 , 127.0.0.1:9000, ", "127.0.0.1", 9000, True),
     ],
 )
-def test_a_hole_is_exactly_as_wide_as_it_says(holes: str, ip: str, port: int, open_: bool) -> None:
-    assert AddressHoles.parse(holes).admits(ip, port) is open_
+def test_an_entry_allows_exactly_what_it_says(allowed: str, ip: str, port: int, open_: bool) -> None:
+    assert AllowedAddresses.parse(allowed).admits(ip, port) is open_
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_a_hole_is_exactly_as_wide_as_it_says(holes: str, ip: str, port: int, op
     ["nonsense", "localhost:80", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:http",
      "300.1.1.1", "[::1]", "10.0.0.0/8:80", "127.0.0.1:9000;10.0.0.0/8"],
 )  # fmt: skip
-def test_a_nonsensical_hole_names_the_setting_and_the_entry(text: str) -> None:
+def test_a_nonsensical_entry_names_the_setting_and_the_entry(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        AddressHoles.parse(text)
+        AllowedAddresses.parse(text)
     assert "IMAGE_PROCESSOR_ALLOWED_PRIVATE_ADDRESSES" in str(refused.value)
     assert text in str(refused.value)

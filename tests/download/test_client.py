@@ -32,7 +32,7 @@ from hostile_origin import (
     silent,
 )
 
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.connector import is_this_machine
 from image_processor.errors import (
     BlockedAddress,
@@ -55,13 +55,13 @@ NewClient = Callable[..., BufferedClient]
 
 @pytest.fixture
 def new_client() -> Iterator[NewClient]:
-    """Makes clients that know the origin through a hole; all are closed at the end."""
+    """Makes clients that know the origin through an allowed address; all are closed at the end."""
     with contextlib.ExitStack() as stack:
 
-        def new(origin: HostileOrigin | None = None, *, holes: str | None = None, **options: Any) -> BufferedClient:
-            text = holes if holes is not None else (origin.address if origin else "")
+        def new(origin: HostileOrigin | None = None, *, allowed: str | None = None, **options: Any) -> BufferedClient:
+            text = allowed if allowed is not None else (origin.address if origin else "")
             options = {"connect_timeout": 1.0, "total_timeout": 60.0, "max_bytes": LIMIT} | options
-            client = BufferedClient(user_agent="test/1 (+mailto:me)", holes=AddressHoles.parse(text), **options)
+            client = BufferedClient(user_agent="test/1 (+mailto:me)", allowed=AllowedAddresses.parse(text), **options)
             stack.callback(client.close)
             return client
 
@@ -329,7 +329,7 @@ def test_a_connection_in_other_hands_is_not_cut_by_the_deadline_before(
         "/a": redirect("http://stuck.example/"),
         "/b": dripping(OK + b"Content-Length: 20\r\n\r\n", slowly, pause=0.05),
     }
-    client = new_client(resolver=resolver, holes=origin.address, connect_timeout=5.0, total_timeout=0.6)
+    client = new_client(resolver=resolver, allowed=origin.address, connect_timeout=5.0, total_timeout=0.6)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(failure, client, "http://shop.example/a")
         assert asked.wait(5)
@@ -447,7 +447,9 @@ def test_a_name_that_rebinds_is_dialled_where_it_was_checked(
     assert len(origin.hits) == 3
 
 
-def test_a_hole_is_open_for_its_port_only(origin: HostileOrigin, secret: HostileOrigin, new_client: NewClient) -> None:
+def test_an_allowed_address_is_open_for_its_port_only(
+    origin: HostileOrigin, secret: HostileOrigin, new_client: NewClient
+) -> None:
     client = new_client(origin)
     assert client.get(origin.url("/")).status == 404
     assert isinstance(failure(client, secret.url("/")), BlockedAddress)
@@ -703,7 +705,7 @@ def test_the_deadline_cuts_a_kept_connection_that_a_redirect_led_to(
     with HostileOrigin() as other, ThreadPoolExecutor(1) as pool:
         other.routes |= {"/fast": answer(), "/silent": silent}
         origin.routes["/a"] = redirect(other.url("/silent"))
-        client = new_client(holes=f"{origin.address},{other.address}", total_timeout=0.6)
+        client = new_client(allowed=f"{origin.address},{other.address}", total_timeout=0.6)
         client.get(other.url("/fast"))
         failed = pool.submit(failure, client, origin.url("/a"))
         assert isinstance(failed.result(timeout=5), FetchTimeout)
@@ -753,7 +755,7 @@ def test_a_dead_machine_costs_the_connect_timeout(at: str, new_client: NewClient
             "dead.example": [(LOOPBACK, port)],
             "stuck.example": lambda: release.wait(20) and [],
         }
-        client = new_client(holes=LOOPBACK, resolver=FakeResolver(names), connect_timeout=0.5)
+        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=0.5)
         url = "http://dead.example/" if at == "connect" else "http://stuck.example/"
         error = failure(client, url)
     release.set()
@@ -765,7 +767,7 @@ def test_a_dead_machine_costs_the_connect_timeout(at: str, new_client: NewClient
 def test_a_dead_first_address_leaves_time_for_the_second(origin: HostileOrigin, new_client: NewClient) -> None:
     with full_backlog() as port:
         names: dict[str, object] = {"shop.example": [(LOOPBACK, port), (LOOPBACK, origin.port)]}
-        client = new_client(holes=LOOPBACK, resolver=FakeResolver(names))
+        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names))
         origin.routes["/"] = raw(OK + b"Connection: close\r\n\r\npicture")
         started = time.monotonic()
         assert client.get("http://shop.example/").body == b"picture"
@@ -778,7 +780,7 @@ def test_a_dead_first_address_leaves_time_for_the_second(origin: HostileOrigin, 
 def test_a_refused_connection_is_worth_another_attempt(new_client: NewClient) -> None:
     with socket.socket() as closed:
         closed.bind((LOOPBACK, 0))  # bound, but nobody listens
-        error = failure(new_client(holes=LOOPBACK), f"http://{LOOPBACK}:{closed.getsockname()[1]}/")
+        error = failure(new_client(allowed=LOOPBACK), f"http://{LOOPBACK}:{closed.getsockname()[1]}/")
     assert isinstance(error, FetchConnectionError) and error.retryable
 
 
@@ -1102,7 +1104,7 @@ def test_a_redirect_from_https_to_http_is_followed_for_pictures(
 ) -> None:
     origin.routes["/b"] = answer()
     with HostileOrigin({"/a": redirect(origin.url("/b"))}, tls=server_context(authority, LOOPBACK)) as secure:
-        client = new_client(holes=f"{origin.address},{secure.address}", ca_bundle=ca_bundle)
+        client = new_client(allowed=f"{origin.address},{secure.address}", ca_bundle=ca_bundle)
         assert client.get(secure.url("/a")).body == b"picture"
 
 
@@ -1118,7 +1120,7 @@ def test_the_deadline_cuts_through_tls(authority: trustme.CA, ca_bundle: str, ne
 def test_a_handshake_that_hangs_costs_the_connect_timeout(new_client: NewClient) -> None:
     with socket.create_server((LOOPBACK, 0)) as mute:
         started = time.monotonic()
-        client = new_client(holes=LOOPBACK, connect_timeout=0.5, total_timeout=60.0)
+        client = new_client(allowed=LOOPBACK, connect_timeout=0.5, total_timeout=60.0)
         error = failure(client, f"https://{LOOPBACK}:{mute.getsockname()[1]}/")
     assert isinstance(error, FetchTimeout)
     assert time.monotonic() - started < 20
@@ -1187,7 +1189,7 @@ def test_an_exchange_that_nobody_waits_for_is_cut(where: str, origin: HostileOri
             "stuck.example": lambda: release.wait(60) and [],
             "dead.example": [(LOOPBACK, port)],
         }
-        client = new_client(holes=LOOPBACK, resolver=FakeResolver(names), connect_timeout=60.0, total_timeout=60.0)
+        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=60.0, total_timeout=60.0)
         urls = {
             "lookup": "http://stuck.example/",
             "connect": "http://dead.example/",
@@ -1219,7 +1221,7 @@ def test_a_cut_ends_what_is_under_way_at_once_and_nothing_more(
     with full_backlog() as port, ThreadPoolExecutor(1) as pool:
         names: dict[str, object] = {"stuck.example": stuck, "dead.example": [(LOOPBACK, port)]}
         resolver = FakeResolver(names)
-        client = new_client(holes=LOOPBACK, resolver=resolver, connect_timeout=10.0, total_timeout=10.0)
+        client = new_client(allowed=LOOPBACK, resolver=resolver, connect_timeout=10.0, total_timeout=10.0)
         urls = {"lookup": "http://stuck.example/", "connect": "http://dead.example/"}
         fetch = pool.submit(failure, client, urls.get(where, origin.url(f"/{where}")))
         if where == "lookup":

@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 from hostile_origin import HostileOrigin, answer, raw, redirect
 
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.client import GuardedClient
 from image_processor.download.downloader import Downloader, retry_delay
 from image_processor.errors import FetchTimeout, HTTPStatusError, ImageError, Truncated
@@ -22,7 +22,7 @@ def origin() -> Iterator[HostileOrigin]:
 
 @pytest.fixture
 def downloader(origin: HostileOrigin) -> Iterator[Downloader]:
-    client = GuardedClient(user_agent="test", holes=AddressHoles.parse(origin.address), total_timeout=120.0)
+    client = GuardedClient(user_agent="test", allowed=AllowedAddresses.parse(origin.address), total_timeout=120.0)
     yield Downloader(client)
     client.close()
 
@@ -42,7 +42,7 @@ def test_the_bytes_of_a_200_are_the_picture(origin: HostileOrigin, downloader: D
 
 def test_samples_of_this_server_can_be_downloaded(origin: HostileOrigin) -> None:
     origin.routes["/static/samples/a.jpg"] = answer(b"sample")
-    client = GuardedClient(user_agent="test", holes=AddressHoles())
+    client = GuardedClient(user_agent="test", allowed=AllowedAddresses())
     base = origin.url("")
     assert Downloader(client).download(base + "/static/samples/a.jpg", BytesIO(), own_base_url=base) == len(b"sample")
     client.close()

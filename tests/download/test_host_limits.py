@@ -42,7 +42,7 @@ def limits(clock: Clock) -> HostLimits:
 def enter_all(limits: HostLimits, host: str = HOST, request: object = None) -> int:
     """Take every place there is and say how many there were."""
     places = 0
-    while limits.try_enter(host, request):
+    while limits.acquire(host, request):
         places += 1
     return places
 
@@ -50,25 +50,25 @@ def enter_all(limits: HostLimits, host: str = HOST, request: object = None) -> i
 def enter_new_hosts(limits: HostLimits, request: object, count: int = 1_000) -> list[str]:
     """Take a place at every new host where there is one, and say which those are."""
     hosts = [f"{number}.{request}.example" for number in range(count)]
-    return [host for host in hosts if limits.try_enter(host, request)]
+    return [host for host in hosts if limits.acquire(host, request)]
 
 
 def prove(limits: HostLimits, host: str = HOST, answers: int = 16) -> None:
     for _ in range(answers):
-        assert limits.try_enter(host)
-        limits.leave(host, None)
+        assert limits.acquire(host)
+        limits.release(host, None)
 
 
 def leave_all(limits: HostLimits, count: int, error: ImageError | None = None) -> None:
     for _ in range(count):
-        limits.leave(HOST, error)
+        limits.release(HOST, error)
 
 
 def places(limits: HostLimits, host: str = HOST) -> int:
     """How many places there are, counted without a trace: an address that was never asked tells nothing."""
     count = enter_all(limits, host)
     for _ in range(count):
-        limits.leave(host, InvalidURL())
+        limits.release(host, InvalidURL())
     return count
 
 
@@ -77,8 +77,8 @@ def push_back() -> ImageError:
 
 
 def fail_once(limits: HostLimits, error: ImageError) -> None:
-    assert limits.try_enter(HOST)
-    limits.leave(HOST, error)
+    assert limits.acquire(HOST)
+    limits.release(HOST, error)
 
 
 def kill(limits: HostLimits, clock: Clock, error: ImageError | None = None) -> None:
@@ -90,9 +90,9 @@ def kill(limits: HostLimits, clock: Clock, error: ImageError | None = None) -> N
 
 def test_a_host_has_as_many_places_as_are_set(limits: HostLimits) -> None:
     assert enter_all(limits) == 16
-    assert not limits.try_enter(HOST)
-    limits.leave(HOST, None)
-    assert limits.try_enter(HOST)
+    assert not limits.acquire(HOST)
+    limits.release(HOST, None)
+    assert limits.acquire(HOST)
 
 
 def test_hosts_do_not_share_places(limits: HostLimits) -> None:
@@ -115,7 +115,7 @@ def test_a_host_that_pushes_back_gets_half_the_places(error: ImageError, limits:
 )
 def test_other_ends_leave_the_places_alone(error: ImageError | None, limits: HostLimits) -> None:
     enter_all(limits)
-    limits.leave(HOST, error)
+    limits.release(HOST, error)
     leave_all(limits, 15)
     assert places(limits) == 16
 
@@ -137,8 +137,8 @@ def test_places_grow_back_slowly_and_never_beyond_the_setting(limits: HostLimits
     fail_once(limits, push_back())
     grown = []
     for _ in range(200):
-        assert limits.try_enter(HOST)
-        limits.leave(HOST, None)
+        assert limits.acquire(HOST)
+        limits.release(HOST, None)
         grown.append(places(limits))
     assert grown[6] == 8 and grown[20] < 11  # about one more per round
     assert grown == sorted(grown) and grown[-1] == 16
@@ -149,7 +149,7 @@ def test_a_dead_host_is_given_up_with_the_reason(limits: HostLimits, clock: Cloc
     refusal = limits.refusal(HOST)
     assert isinstance(refusal, DNSFailure) and not refusal.retryable
     assert refusal.detail.startswith("The server of this image could not be reached")
-    assert not limits.try_enter(HOST)
+    assert not limits.acquire(HOST)
     assert limits.refusal("other.example") is None
 
 
@@ -212,7 +212,7 @@ def test_one_probe_is_let_through_after_the_cool_down(limits: HostLimits, clock:
     assert limits.refusal(HOST) is None
     assert enter_all(limits) == 1
     assert limits.refusal(HOST) is not None  # the others still fail quickly
-    limits.leave(HOST, None)
+    limits.release(HOST, None)
     assert limits.refusal(HOST) is None
     assert places(limits) > 1
 
@@ -240,7 +240,7 @@ def test_a_straggler_that_succeeds_brings_the_host_back(limits: HostLimits, cloc
     clock.now += 30
     leave_all(limits, entered - 1, FetchConnectionError())
     assert limits.refusal(HOST) is not None
-    limits.leave(HOST, None)
+    limits.release(HOST, None)
     assert limits.refusal(HOST) is None
 
 
@@ -249,8 +249,8 @@ def test_a_hundred_thousand_hosts_cost_the_memory_of_a_few(limits: HostLimits) -
     try:
         for number in range(100_000):
             host = f"{number}.example"
-            assert limits.try_enter(host)
-            limits.leave(host, None if number % 2 else FetchConnectionError())
+            assert limits.acquire(host)
+            limits.release(host, None if number % 2 else FetchConnectionError())
         memory = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
@@ -261,9 +261,9 @@ def test_a_hundred_thousand_hosts_cost_the_memory_of_a_few(limits: HostLimits) -
 def test_a_host_in_use_is_never_forgotten(limits: HostLimits) -> None:
     enter_all(limits)
     for number in range(MAX_REMEMBERED + 10):
-        assert limits.try_enter(f"{number}.example")
-        limits.leave(f"{number}.example", FetchConnectionError())
-    assert not limits.try_enter(HOST)
+        assert limits.acquire(f"{number}.example")
+        limits.release(f"{number}.example", FetchConnectionError())
+    assert not limits.acquire(HOST)
 
 
 @pytest.mark.parametrize(("threads", "share"), [(64, 32), (32, 16), (9, 4), (2, 4)])
@@ -281,23 +281,23 @@ def test_places_at_hosts_that_hung_are_free_again_after_the_timeout(limits: Host
         entered = enter_new_hosts(limits, "hostile")
         assert len(entered) == 32
         for host in entered:
-            limits.leave(host, FetchTimeout())
+            limits.release(host, FetchTimeout())
 
 
 def test_a_new_host_that_answers_takes_nothing_from_the_share_of_those_that_do_not(limits: HostLimits) -> None:
     for number in range(1_000):
         host = f"{number}.example"
-        assert limits.try_enter(host)
-        limits.leave(host, None)
-        assert limits.try_enter(host)  # and is left running
+        assert limits.acquire(host)
+        limits.release(host, None)
+        assert limits.acquire(host)  # and is left running
 
 
 def test_beyond_the_share_each_catalogue_may_try_one_host_at_a_time(limits: HostLimits) -> None:
     enter_new_hosts(limits, "hostile")
     for number in range(3):
-        entered = [host for host in (f"a{number}.example", f"b{number}.example") if limits.try_enter(host, "innocent")]
+        entered = [host for host in (f"a{number}.example", f"b{number}.example") if limits.acquire(host, "innocent")]
         assert entered == [f"a{number}.example"]
-        limits.leave(entered[0], None)
+        limits.release(entered[0], None)
 
 
 def test_many_catalogues_of_hosts_that_hang_leave_a_quarter_of_the_threads_to_the_others(limits: HostLimits) -> None:
@@ -308,13 +308,13 @@ def test_many_catalogues_of_hosts_that_hang_leave_a_quarter_of_the_threads_to_th
 
 def test_a_host_that_answered_gets_its_places_in_spite_of_those_that_hang(limits: HostLimits) -> None:
     enter_new_hosts(limits, "hostile")
-    assert limits.try_enter(HOST, "innocent")
-    assert not limits.try_enter(HOST, "innocent")
+    assert limits.acquire(HOST, "innocent")
+    assert not limits.acquire(HOST, "innocent")
     for _ in range(16):  # an answer makes room for the next image and for one more
-        limits.leave(HOST, None)
+        limits.release(HOST, None)
         enter_all(limits, request="innocent")
-    limits.leave(HOST, None)
-    assert limits.try_enter(HOST, "innocent") and not limits.try_enter(HOST, "innocent")
+    limits.release(HOST, None)
+    assert limits.acquire(HOST, "innocent") and not limits.acquire(HOST, "innocent")
     leave_all(limits, 15)
     assert enter_all(limits, request="innocent") == 15
 
@@ -323,7 +323,7 @@ def test_a_host_that_stops_answering_shares_with_those_that_never_did(limits: Ho
     prove(limits)
     fail_once(limits, FetchTimeout())
     enter_new_hosts(limits, None)
-    assert not limits.try_enter(HOST)
+    assert not limits.acquire(HOST)
 
 
 def test_a_host_that_has_to_wait_is_not_remembered(limits: HostLimits) -> None:
@@ -332,7 +332,7 @@ def test_a_host_that_has_to_wait_is_not_remembered(limits: HostLimits) -> None:
 
 
 def test_leaving_without_having_entered_changes_nothing(limits: HostLimits) -> None:
-    limits.leave(HOST, push_back())
+    limits.release(HOST, push_back())
     assert enter_all(limits) == 16
 
 
@@ -344,13 +344,13 @@ def test_threads_never_get_more_places_than_there_are() -> None:
     def work(_: int) -> None:
         nonlocal inside, most
         for _ in range(500):
-            if limits.try_enter(HOST):
+            if limits.acquire(HOST):
                 with lock:
                     inside += 1
                     most = max(most, inside)
                 with lock:
                     inside -= 1
-                limits.leave(HOST, None)
+                limits.release(HOST, None)
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(work, range(12)))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.client import GuardedClient
 from image_processor.download.downloader import Downloader
 from image_processor.download.host_limits import HostLimits
@@ -23,13 +23,13 @@ IMAGE = ImageTask(1, 1, 1, "http://127.0.0.1:2/a.jpg", "127.0.0.1:2", 1)
 def test_the_place_at_a_host_is_given_back_when_the_disk_takes_no_file(tmp_path: Path, abandoned: bool) -> None:
     storage, limits = Storage(tmp_path / "images", tmp_path / "uploads"), HostLimits(1)
     (tmp_path / "downloads").rmdir()
-    client = GuardedClient(user_agent="test", holes=AddressHoles())
+    client = GuardedClient(user_agent="test", allowed=AllowedAddresses())
     pool = ImagePool(1, seconds=60, memory_bytes=1_000_000_000)
     processor = ImageProcessor(storage, Downloader(client), limits, Compressor(), pool, Metrics(lambda: (0, 0)))
-    assert limits.try_enter(IMAGE.host)
+    assert limits.acquire(IMAGE.host)
 
     with pytest.raises(ImageCancelled if abandoned else FileNotFoundError):
         processor.process("job", "http://localhost", IMAGE, CompressOptions(), lambda: abandoned)
 
-    assert limits.try_enter(IMAGE.host)
+    assert limits.acquire(IMAGE.host)
     client.close()

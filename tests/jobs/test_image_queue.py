@@ -34,7 +34,7 @@ def taken(window: ImageWindow, limits: HostLimits, release: bool = True) -> list
     while turn := window.take():
         ids.append(turn.image.id)
         if release and turn.refusal is None:
-            limits.leave(turn.image.host, None)
+            limits.release(turn.image.host, None)
     return ids
 
 
@@ -89,8 +89,8 @@ def test_a_dead_host_is_refused_with_its_reason() -> None:
     seconds = itertools.count(step=10)
     limits = HostLimits(16, clock=lambda: float(next(seconds)))
     for _ in range(20):
-        if limits.try_enter("dead"):
-            limits.leave("dead", FetchConnectionError())
+        if limits.acquire("dead"):
+            limits.release("dead", FetchConnectionError())
     window = ImageWindow(shelf, limits)
 
     turns = {turn.image.id: turn for turn in iter(window.take, None)}

@@ -15,7 +15,7 @@ from servers import Receiver, wait_for
 from standardwebhooks import Webhook
 
 from app import create_app
-from image_processor.download.addresses import AddressHoles
+from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.client import GuardedClient
 from image_processor.errors import BadSignature
 from image_processor.jobs.deliveries import SENDERS, Deliveries
@@ -170,7 +170,7 @@ def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
     with application.app_context():
         database = Database(db.engine)
     outbox = Outbox(database)
-    client = GuardedClient(user_agent="test", holes=AddressHoles.parse("127.0.0.0/8"))
+    client = GuardedClient(user_agent="test", allowed=AllowedAddresses.parse("127.0.0.0/8"))
     metrics = Metrics(lambda: (0, 0))
     deliveries = Deliveries(Repository(database), outbox, client, (new_secret(),), (0.0, 3_600.0), metrics)
 
