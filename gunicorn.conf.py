@@ -27,39 +27,39 @@ wsgi_app = "app:serve()"
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = 1
 worker_class = "gthread"
-threads = 128  # threads are cheap here: 48 clients that send a byte a second leave 80 for the others
+threads = 128  # threads cost little here: 48 clients that send a byte a second leave 80 for the others
 graceful_timeout = 8
-# By default a worker is killed when its main thread has not reported for 30 s. That hits a process that was only
-# frozen, or that migrates a large database, and misses request threads that hang. Monitor /healthz instead.
+# By default a worker is killed when its main thread has not reported for 30 s. That ends a process that was suspended
+# or migrates a large database, and misses HTTP threads that hang. Monitor /healthz instead.
 timeout = 0
-control_socket_disable = True  # it would lie in the home folder
+control_socket_disable = True  # it would be created in the home folder
 accesslog = None
-# What a proxy in front says is believed by IMAGE_PROCESSOR_PROXIES only, not by gunicorn's own ideas.
+# Headers of a proxy are trusted as IMAGE_PROCESSOR_PROXIES says, not by gunicorn's own rules.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
-# The `gunicorn` script knows its own folder, not yet this one.
+# The `gunicorn` script has its own folder on the path, not this one.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from image_processor.logs import formatter  # noqa: E402
 
 
 class Log(Logger):  # type: ignore[misc]
-    """gunicorn's own lines in the form of all others."""
+    """gunicorn's log lines in the format of all others."""
 
     def setup(self, cfg: Any) -> None:
-        """Set the handlers up, as text unless JSON is asked for."""
+        """Set the formatter of the handlers."""
         super().setup(cfg)
-        as_json = _environment.get("IMAGE_PROCESSOR_LOG_FORMAT") == "json"
+        log_format = "json" if _environment.get("IMAGE_PROCESSOR_LOG_FORMAT") == "json" else "text"
         for handler in self.error_log.handlers:
-            handler.setFormatter(formatter("json" if as_json else "text"))
+            handler.setFormatter(formatter(log_format))
 
 
 logger_class = Log
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to be reachable for others without a key, wherever the address came from."""
+    """Refuse to listen beyond loopback without an API key, whether HOST or `gunicorn --bind` set the address."""
     public = [address for address in server.cfg.address if isinstance(address, tuple) and not _is_loopback(address[0])]
     if public and not _environment.get("IMAGE_PROCESSOR_API_KEY"):
         sys.exit(
@@ -69,20 +69,21 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The process is up: begin to work. A signal to end reaches the work at once, not after the last HTTP answer."""
-    work = worker.app.callable.extensions["worker"]
-    work.start()
+    """Start processing. A signal to end stops it at once, not after the last HTTP response."""
+    jobs = worker.app.callable.extensions["worker"]
+    jobs.start()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, partial(_end, work, signal.getsignal(number)))
+        signal.signal(number, partial(_end, jobs, signal.getsignal(number)))
+    worker.log.info("SKUlight is ready: %s", ", ".join(map(str, worker.sockets)))
 
 
-def _end(work: Any, end_serving: Any, number: int, frame: Any) -> None:
-    work.stop()
+def _end(jobs: Any, end_serving: Any, number: int, frame: Any) -> None:
+    jobs.stop()
     end_serving(number, frame)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """The process ends: begin nothing more."""
+    """Stop processing."""
     application = getattr(worker, "wsgi", None)  # absent when the start was refused
     if application is not None:
         application.extensions["worker"].stop()

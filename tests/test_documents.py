@@ -395,6 +395,22 @@ def test_the_commands_of_the_first_screen_are_those_of_the_makefile() -> None:
     assert README.index("make test") < 1_000, "the two commands belong on the first screen"
 
 
+def test_make_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:
+    old = tmp_path / "python3.8"
+    shim = "import sys; sys.version_info = (3, 8); sys.version = '3.8.20'; exec(sys.argv[2])"
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{shim}" "$@"\n')
+    old.chmod(0o755)
+
+    refused = subprocess.run(
+        ["make", "-f", ROOT / "Makefile", ".venv/bin/python", f"PYTHON={old}"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert refused.returncode != 0
+    assert f"SKUlight needs Python 3.11 or newer, and {old} is 3.8.20." in refused.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
 def test_the_demonstration_shows_the_whole_job() -> None:
     told = done_in(ROOT, [sys.executable, "bench/demo.py"])
 
@@ -424,6 +440,7 @@ def test_the_examples_of_the_readme_work(server: Callable[..., SkulightServer], 
     def now(text: str) -> str:
         return here(text).replace(shown["request_id"], request_id)
 
+    assert f"SKUlight is ready: {running.url}\n" in running.log()
     assert len(curls) >= 2
     assert part_of(response, shown) == json.loads(now(json.dumps(shown)))
     result = (examples / "output.csv").read_text().splitlines()
