@@ -60,7 +60,7 @@ from image_processor.jobs import (
     new_secret,
     valid_secret,
 )
-from image_processor.logs import CallIds, formatter
+from image_processor.logs import HTTPRequestIds, formatter
 from image_processor.store import Database, Health, Listings, Outbox, Repository, Storage, db, prepare_engine
 from image_processor.urls import check_url, normalise
 from image_processor.web import (
@@ -157,7 +157,7 @@ def _new_app(settings: Settings) -> OpenAPI:
     app.openapi_version = "3.1.0"
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
-    app.wsgi_app = CallIds(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = HTTPRequestIds(app.wsgi_app)  # type: ignore[method-assign]
     instance = settings.instance_path.resolve()
     app.config.update(
         SECRET_KEY=settings.secret_key

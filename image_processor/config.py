@@ -1,4 +1,4 @@
-"""Every setting of SKUlight: its name, its default and one sentence. Read once, by `app.py`."""
+"""Every setting of SKUlight: name, default and a sentence. Read once, by `app.py`."""
 
 from pathlib import Path
 from typing import Literal
@@ -25,48 +25,51 @@ class Settings(BaseSettings):
     )
     public_base_url: str | None = Field(
         None,
-        description="Base of every URL given out, such as `https://img.example.com`; by default the trusted `Host`.",
+        description="Base of every generated URL, such as `https://img.example.com`; by default the trusted `Host`.",
     )
     trusted_hosts: str = Field(
         "", description="Host names served besides loopback and that of `PUBLIC_BASE_URL`, comma-separated."
     )
     proxies: int = Field(
-        0, ge=0, le=10, description="Reverse proxies in front, whose `X-Forwarded-For` and `-Proto` are believed."
+        0, ge=0, le=10, description="Reverse proxies in front, whose `X-Forwarded-For` and `-Proto` are trusted."
     )
     api_key: str | None = Field(
-        None, min_length=16, description="Key every caller must show; required for binding beyond loopback."
+        None, min_length=16, description="Key that every client must send; required for binding beyond loopback."
     )
-    secret_key: str | None = Field(None, min_length=16, description="Signs browser sessions; made once when not set.")
+    secret_key: str | None = Field(
+        None, min_length=16, description="Signs browser sessions; generated once when not set."
+    )
     webhook_secret: str | None = Field(
-        None, description="Signs webhooks (`whsec_…`); made once when not set; two, separated by a space, both sign."
+        None,
+        description="Signs webhooks (`whsec_…`); generated once when not set; two, separated by a space, both sign.",
     )
     webhook_schedule: str = Field(
         "0,5,30,300,1800,7200,18000,36000", description="Seconds to wait before each attempt to deliver a webhook."
     )
-    contact: str | None = Field(None, description="Mail or web address in the User-Agent, for owners of image hosts.")
+    contact: str | None = Field(None, description="Email or web address in the User-Agent, for owners of image hosts.")
     allowed_private_addresses: str = Field(
-        "", description="Holes in the private-address wall: comma-separated `ip:port` or CIDR."
+        "", description="Private addresses that downloads may reach: comma-separated `ip:port` or CIDR."
     )
     max_upload_bytes: int = Field(64_000_000, ge=1_000, description="Largest accepted upload, in bytes.")
     max_rows: int = Field(200_000, ge=1, description="Most rows in one catalogue.")
     max_urls_per_row: int = Field(1_000, ge=1, description="Most image URLs in one row.")
     max_images: int = Field(1_000_000, ge=1, description="Most image URLs in one catalogue.")
-    quality: int = Field(50, ge=1, le=95, description="Encoder quality when an upload names none.")
+    quality: int = Field(50, ge=1, le=95, description="Encoder quality when an upload does not set one.")
     max_dimension: int = Field(
-        2048, ge=0, le=65_500, description="Longest side in pixels when an upload names none; 0 never resizes."
+        2048, ge=0, le=65_500, description="Longest side in pixels when an upload does not set one; 0 never resizes."
     )
     jpeg_optimize: bool = Field(True, description="Optimise the Huffman tables of JPEGs: smaller, slower.")
     jpeg_progressive: bool = Field(True, description="Write progressive JPEGs: smaller, slower.")
-    download_threads: int = Field(32, ge=1, le=512, description="Downloads at the same time.")
+    download_threads: int = Field(32, ge=1, le=512, description="Simultaneous downloads.")
     compress_threads: int = Field(
-        0, ge=0, le=256, description="Image processes: images compressed at the same time; 0 means one for each CPU."
+        0, ge=0, le=256, description="Image processes: images compressed simultaneously; 0 means one for each CPU."
     )
-    per_host_connections: int = Field(16, ge=1, le=512, description="Downloads from one host at the same time.")
+    per_host_connections: int = Field(16, ge=1, le=512, description="Simultaneous downloads from one host.")
     connect_timeout: float = Field(5.0, gt=0, le=60, description="Seconds to wait for a connection.")
     download_timeout: float = Field(
         30.0, gt=0, le=600, description="Seconds for one whole download, redirects included."
     )
-    max_download_bytes: int = Field(20_000_000, ge=1_000, description="Largest image fetched, in bytes.")
+    max_download_bytes: int = Field(20_000_000, ge=1_000, description="Largest image downloaded, in bytes.")
     max_pixels: int = Field(50_000_000, ge=1, description="Most pixels of an image (width × height × frames).")
     image_timeout: float = Field(
         30.0, ge=1, le=600, description="Seconds that compressing one image may take, from when it starts."
@@ -76,7 +79,7 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, le=10, description="Attempts to download one image.")
     rate_limit: int = Field(0, ge=0, description="Uploads and dry runs per minute and client; 0 is no limit.")
-    retention_days: int = Field(0, ge=0, description="Days after which finished requests are removed; 0 keeps them.")
+    retention_days: int = Field(0, ge=0, description="Days after which finished jobs are removed; 0 keeps them.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Log lines for people, or as JSON for programs.")
 
@@ -105,7 +108,7 @@ class Settings(BaseSettings):
 def load_settings(**overrides: object) -> Settings:
     """Read the settings; `overrides` (field names) win over the environment.
 
-    Raises ConfigError with one sentence per variable that makes no sense.
+    Raises ConfigError with one sentence for each invalid variable.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
@@ -117,4 +120,4 @@ def _sentence(problem: object) -> str:
     name = PREFIX + str(problem["loc"][0]).upper()  # type: ignore[index]
     message = str(problem["msg"]).removeprefix("Value error, ")  # type: ignore[index]
     shown = "(hidden)" if "SECRET" in name or "KEY" in name else repr(problem["input"])  # type: ignore[index]
-    return f"{name} is {shown}, which makes no sense: {message[0].lower()}{message[1:]}."
+    return f"{name} is {shown}, which is not valid: {message[0].lower()}{message[1:]}."

@@ -1,7 +1,7 @@
-"""Log lines: one line an event, for people or for programs, with the id of the HTTP request that it belongs to.
+"""Log lines: one line for each event, for people or for programs, with the id of the HTTP request it belongs to.
 
-The id is the `X-Request-ID` of the client, or one made here, in every response and log line. What an upload starts
-keeps the id of the upload, in other threads and after a restart.
+The id is the `X-Request-ID` of the client, or one generated here; every response carries it. A job keeps the id of its
+upload, in other threads and after a restart.
 """
 
 import json
@@ -19,90 +19,84 @@ if TYPE_CHECKING:
 
 
 HEADER = "X-Request-ID"
-# Printable ASCII and nothing longer: whatever else a caller sends could break a log line or an answer's headers.
-_SANE = re.compile(r"[\x20-\x7e]{1,128}")
+# Anything else that a client sends could break a log line or the headers of a response.
+_VALID_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 
-_current: ContextVar[str | None] = ContextVar("call_id", default=None)
+_current: ContextVar[str | None] = ContextVar("http_request_id", default=None)
 
 
-def current_call() -> str | None:
-    """The id of the call that this thread serves; None where none is served."""
+def http_request_id() -> str | None:
+    """The id of the HTTP request to which this thread's log lines belong; None outside of one."""
     return _current.get()
 
 
 @contextmanager
-def belonging_to(call_id: str | None) -> Iterator[None]:
-    """What this thread does in here belongs to a call that was served before, or to none."""
-    token = _current.set(call_id)
+def with_http_request_id(value: str | None) -> Iterator[None]:
+    """Let this thread's log lines belong to an earlier HTTP request, or to none."""
+    token = _current.set(value)
     try:
         yield
     finally:
         _current.reset(token)
 
 
-class CallIds:
-    """Wraps a WSGI application: each call has an id while it is served, and its answer says which."""
+class HTTPRequestIds:
+    """WSGI middleware that gives each request an id, and the response the header with it."""
 
-    def __init__(self, serve: "WSGIApplication") -> None:
-        self._serve = serve
+    def __init__(self, wsgi_app: "WSGIApplication") -> None:
+        self._wsgi_app = wsgi_app
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Serve one call."""
-        call_id = _sane(environ.get("HTTP_X_REQUEST_ID", "")) or uuid.uuid4().hex
+        sent = environ.get("HTTP_X_REQUEST_ID", "")
+        value = sent if _VALID_ID.fullmatch(sent) else uuid.uuid4().hex
 
         def start(status, headers, *exc_info):  # type: ignore[no-untyped-def]
-            return start_response(status, [*headers, (HEADER, call_id)], *exc_info)
+            return start_response(status, [*headers, (HEADER, value)], *exc_info)
 
-        with belonging_to(call_id):
-            return self._serve(environ, start)
-
-
-def _sane(text: str) -> str | None:
-    return text if _SANE.fullmatch(text) and text.strip() == text else None
+        with with_http_request_id(value):
+            return self._wsgi_app(environ, start)
 
 
-# Line ends and other control characters, the Unicode ones included: each would start or hide a line somewhere.
+# Line ends and other control characters, including those of Unicode: some viewer starts or hides a line at each.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# The house's way to name a request in a message: "request 5ba9aab8-…: 6 images in 3 rows".
-_REQUEST = re.compile(r"\brequest ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+# How messages name a job: "job 5ba9aab8-…: 6 images in 3 rows".
+_JOB = re.compile(r"\b(?:job|request) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 class OneLine(logging.Formatter):
-    """Keeps a message on one line, whatever text of strangers is in it. A traceback follows, indented.
+    """Keeps a message on one line, whatever foreign text is in it. A traceback follows, indented.
 
-    Lines of an HTTP call carry its id: `[X-Request-ID]`, with %20 for a space, before the message.
+    Lines of an HTTP request carry its id before the message, as `[X-Request-ID]` with %20 for a space.
     """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        """The line without a traceback."""
-        call_id = current_call()
-        belongs = f"[{call_id.replace(' ', '%20')}] " if call_id else ""
-        record.message = belongs + escaped(record.message)
+        value = http_request_id()
+        prefix = f"[{value.replace(' ', '%20')}] " if value else ""
+        record.message = prefix + escaped(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - the name is logging's
-        """The traceback, indented, so that none of its lines can pass for an event."""
+        # Indented, so that none of its lines can be taken for an event.
         return "    " + super().formatException(ei).replace("\n", "\n    ")  # type: ignore[arg-type]
 
 
 class JSONLine(logging.Formatter):
-    """One JSON object a line: `time` (RFC 3339, UTC), `level`, `logger`, `message`, and where they apply `request_id`
-    (the request that the message is about), `x_request_id` (the HTTP call) and `traceback`."""
+    """One JSON object a line, in ASCII: `time` (RFC 3339, UTC), `level`, `logger`, `message`, and where they apply
+    `request_id` (the job that the message names), `x_request_id` (the HTTP request) and `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object, in ASCII: no character of a stranger can end the line."""
         message = record.getMessage()
-        about = _REQUEST.search(message)
+        job = _JOB.search(message)
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": message,
-            "request_id": about and about[1],
-            "x_request_id": current_call(),
+            "request_id": job and job[1],
+            "x_request_id": http_request_id(),
             "traceback": self.formatException(record.exc_info) if record.exc_info else None,
         }
         return json.dumps({name: value for name, value in line.items() if value is not None})
@@ -114,5 +108,5 @@ def formatter(log_format: Literal["text", "json"]) -> logging.Formatter:
 
 
 def escaped(text: str) -> str:
-    """The text with every control character written out, as `\\n` or `\\x1b`."""
+    """The text with every control character escaped, as `\\n` or `\\x1b`."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

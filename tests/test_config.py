@@ -1,4 +1,4 @@
-"""Settings: nonsense stops the start with a sentence that names the variable; the server's own refusal to be public."""
+"""Settings: an invalid one stops the start with a sentence that names it; beyond loopback an API key is required."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
         ("LOG_LEVEL", "loud", "DEBUG"),
     ],
 )
-def test_nonsense_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, word: str) -> None:
+def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, word: str) -> None:
     monkeypatch.setenv(f"IMAGE_PROCESSOR_{name}", value)
 
     with pytest.raises(ConfigError) as caught:
@@ -45,7 +45,7 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_PROCESSOR_QUALITY", "0")
     monkeypatch.setenv("IMAGE_PROCESSOR_MAX_ROWS", "0")
 
@@ -60,7 +60,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 
 
 def started(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """What a start says that is refused."""
+    """The output of a start that is refused."""
     return subprocess.run(
         [sys.executable, "-m", "gunicorn"],
         cwd=ROOT,
@@ -76,7 +76,7 @@ def test_the_start_is_refused_in_one_sentence_without_a_traceback(tmp_path: Path
     refused = started(tmp_path, IMAGE_PROCESSOR_QUALITY="500")
 
     assert refused.returncode != 0
-    assert "IMAGE_PROCESSOR_QUALITY is '500', which makes no sense" in refused.stderr
+    assert "IMAGE_PROCESSOR_QUALITY is '500', which is not valid" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -1,4 +1,4 @@
-"""One line an event, whatever is in it."""
+"""One line for each event, whatever is in it."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ def test_a_message_stays_on_its_line(text: str) -> None:
     assert formatted.isprintable()
 
 
-def test_a_traceback_cannot_pass_for_an_event() -> None:
+def test_a_traceback_cannot_be_taken_for_an_event() -> None:
     try:
         raise ValueError("x\n2026-01-01 INFO forged")
     except ValueError:

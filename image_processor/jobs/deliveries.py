@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from image_processor.jobs import webhook
 from image_processor.jobs.metrics import Metrics
-from image_processor.logs import belonging_to
+from image_processor.logs import with_http_request_id
 from image_processor.store import DeliveryState, Job, Outbox, Repository, WebhookAttempt, WebhookDelivery
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Deliveries:
     def _deliver(self, delivery: WebhookDelivery) -> None:
         request = self._repository.get_request(delivery.request_id)
         if request is not None:
-            with belonging_to(request.call_id):
+            with with_http_request_id(request.call_id):
                 self._send(delivery, request)
 
     def _send(self, delivery: WebhookDelivery, request: Job) -> None:

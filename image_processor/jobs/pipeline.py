@@ -8,7 +8,7 @@ from image_processor.catalogue import CSVLimits, ProductCSV, ProductRow, read_pr
 from image_processor.errors import UploadGone
 from image_processor.jobs.image_job import ImageJob
 from image_processor.jobs.status import final_message, outcome_of, product_status, webhook_payload
-from image_processor.logs import belonging_to
+from image_processor.logs import with_http_request_id
 from image_processor.store import (
     Job,
     JobStatus,
@@ -57,7 +57,7 @@ class Pipeline:
         """
         request = self._repository.claim(request_id)
         if request is not None:
-            with belonging_to(request.call_id):
+            with with_http_request_id(request.call_id):
                 self._work(request)
 
     def _work(self, request: Job) -> None:

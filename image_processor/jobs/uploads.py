@@ -18,7 +18,7 @@ from image_processor.errors import (
     shorten,
 )
 from image_processor.jobs.webhook import SECRET_FORM, valid_secret
-from image_processor.logs import current_call
+from image_processor.logs import http_request_id
 from image_processor.store import Health, Job, JobStatus, Repository, Storage
 from image_processor.urls import check_url
 
@@ -169,7 +169,7 @@ def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, b
         webhook_url=options.webhook_url,
         webhook_secret=options.webhook_secret,
         idempotency_key=options.idempotency_key,
-        call_id=current_call(),
+        call_id=http_request_id(),
     )
 
 
