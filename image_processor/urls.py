@@ -5,11 +5,10 @@ socket is dialled; here only the grammar counts (RFC 3986 for the syntax, WHATWG
 Longer than most files, because every part reads the same few expressions at its top.
 """
 
-import base64
 import functools
 import ipaddress
 import re
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote
 
 import idna
 
@@ -134,21 +133,6 @@ def host_of(url: str) -> str:
     if match is None:
         raise InvalidURL
     return _authority(match["scheme"].lower(), match["netloc"])
-
-
-def direct_link(url: str) -> str:
-    """The URL of the image itself, where `url` is the page a sharing site shows round it; otherwise `url` unchanged.
-
-    Knows GitHub blob and raw pages, Google Drive, Dropbox, OneDrive and SharePoint links. Never raises.
-    """
-    match = _URL.fullmatch(url.strip())
-    if match is None:
-        return url
-    host = match["netloc"].lower().removesuffix(":443").removesuffix(":80")
-    convert = _SHARING_SITES.get(host.removeprefix("www."))
-    if convert is None and host.endswith(".sharepoint.com"):
-        convert = _sharepoint
-    return (convert and convert(match)) or url
 
 
 def base_url_of(scheme: str, host_header: str, server_port: int, trusted_hosts: tuple[str, ...]) -> str | None:
@@ -293,82 +277,6 @@ def _without_dots(path: str) -> str:
 
 def _quoted(text: str, safe: str) -> str:
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
-
-
-# --- share link to direct link ---------------------------------------------------------------------------------------
-
-_GITHUB_FILE = re.compile(r"/([^/]+)/([^/]+)/(?:blob|raw)/([^/]+/.+)")
-_DRIVE_FILE = re.compile(r"/(?:a/[^/]+/)?file/(?:u/\d+/)?d/([\w-]{10,})(?:/.*)?", re.ASCII)
-_DRIVE_ID = re.compile(r"[\w-]{10,}", re.ASCII)
-_DROPBOX_FILE = re.compile(r"/(?:s|scl/fi)/[^/]+/.+|/sh/[^/]+/[^/]+/.+")
-_SHAREPOINT_FILE = re.compile(r"/:[a-z]:/.+")
-
-
-def _parameters(match: re.Match[str]) -> dict[str, str]:
-    return dict(parse_qsl(match["query"] or "", keep_blank_values=True))
-
-
-def _github(match: re.Match[str]) -> str | None:
-    file = _GITHUB_FILE.fullmatch(match["path"])
-    return file and f"https://raw.githubusercontent.com/{file[1]}/{file[2]}/{file[3]}"
-
-
-def _google_drive(match: re.Match[str]) -> str | None:
-    parameters = _parameters(match)
-    file = _DRIVE_FILE.fullmatch(match["path"])
-    file_id = file[1] if file else parameters.get("id", "") if match["path"] in ("/open", "/uc") else ""
-    if not _DRIVE_ID.fullmatch(file_id):
-        return None
-    wanted = {"export": "download", "id": file_id}
-    if "resourcekey" in parameters:  # files shared before 2021 are not found without it
-        wanted["resourcekey"] = parameters["resourcekey"]
-    return "https://drive.google.com/uc?" + urlencode(wanted)
-
-
-def _dropbox(match: re.Match[str]) -> str | None:
-    """dl=0 is the page, dl=1 the file; the other parameters (`rlkey` of the newer links) are the permission."""
-    parameters = _parameters(match)
-    if not _DROPBOX_FILE.fullmatch(match["path"]) or parameters.get("dl") == "1" or parameters.get("raw") == "1":
-        return None
-    kept = [(name, value) for name, value in parameters.items() if name not in ("dl", "raw")]
-    return f"https://{match['netloc'].lower()}{match['path']}?" + urlencode([*kept, ("dl", "1")])
-
-
-def _onedrive_short(match: re.Match[str]) -> str | None:
-    return None if match["path"] in ("", "/") or match["path"].startswith("/f/") else _onedrive_share(match)
-
-
-def _onedrive_share(match: re.Match[str]) -> str:
-    """The shares API takes any sharing link, base64url-coded, and redirects to the file without an account."""
-    link = match[0].partition("#")[0]
-    token = base64.urlsafe_b64encode(link.encode("utf-8", "surrogatepass")).decode().rstrip("=")
-    return "/".join(("https://api.onedrive.com/v1.0/shares", f"u!{token}", "root", "content"))
-
-
-def _onedrive_page(match: re.Match[str]) -> str | None:
-    parameters = {name.lower() for name in _parameters(match)}
-    if match["path"].lower() in ("/embed", "/redir", "/download") and "resid" in parameters:
-        return f"https://onedrive.live.com/download?{match['query']}"
-    return _onedrive_share(match) if parameters & {"resid", "authkey", "redeem"} else None
-
-
-def _sharepoint(match: re.Match[str]) -> str | None:
-    """`/:i:/…` is a file anyone with the link may see; /:f:/ is a folder."""
-    parameters = _parameters(match)
-    if not _SHAREPOINT_FILE.fullmatch(match["path"]) or match["path"].startswith("/:f:") or "download" in parameters:
-        return None
-    return f"https://{match['netloc'].lower()}{match['path']}?" + urlencode({**parameters, "download": "1"})
-
-
-_SHARING_SITES = {
-    "github.com": _github,
-    "drive.google.com": _google_drive,
-    "docs.google.com": _google_drive,
-    "dropbox.com": _dropbox,
-    "m.dropbox.com": _dropbox,
-    "1drv.ms": _onedrive_short,
-    "onedrive.live.com": _onedrive_page,
-}
 
 
 # --- our own address -------------------------------------------------------------------------------------------------

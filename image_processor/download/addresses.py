@@ -1,5 +1,6 @@
 """Which IP addresses may be reached. Pure: no name is looked up here, no socket is opened."""
 
+import contextlib
 import ipaddress
 import re
 import socket
@@ -60,18 +61,17 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
 
 
-def is_public(ip: IPAddress | str) -> bool:
+def is_public(ip: IPAddress) -> bool:
     """Say whether `ip` is an address of the public Internet.
 
     IPv6 addresses that wrap an IPv4 address (mapped, NAT64, 6to4, Teredo, ISATAP) are never public: no shop is hosted
     behind one, and each would lead round the IPv4 rules.
     """
-    address = ipaddress.ip_address(ip) if isinstance(ip, str) else ip
-    if isinstance(address, ipaddress.IPv4Address):
-        return not any(address in block for block in _CLOSED_IPV4)
-    if address not in _OPEN_IPV6 or (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in block for block in _CLOSED_IPV4)
+    if ip not in _OPEN_IPV6 or (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return False
-    return not any(address in block for block in _CLOSED_IPV6)
+    return not any(ip in block for block in _CLOSED_IPV6)
 
 
 def literal_ip(host: str) -> IPAddress | None:
@@ -79,52 +79,38 @@ def literal_ip(host: str) -> IPAddress | None:
 
     `127.1`, `0x7f000001`, `017700000001` and `2130706433` are all 127.0.0.1 (inet_aton(3)).
     """
-    try:
+    with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    try:
+    with contextlib.suppress(OSError, UnicodeError):
         return ipaddress.IPv4Address(socket.inet_aton(host))
-    except (OSError, UnicodeError):
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    network: IPNetwork
-    port: int | None
-
-    def admits(self, ip: IPAddress, port: int) -> bool:
-        return self.port in (None, port) and ip.version == self.network.version and ip in self.network
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedAddresses:
-    """The addresses that may be reached although they are not public."""
+    """The private addresses that may be reached: networks, each with a port or None for all of them."""
 
-    entries: tuple[_Entry, ...] = ()
+    entries: tuple[tuple[IPNetwork, int | None], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "AllowedAddresses":
         """Read comma-separated `ip:port`, `[ipv6]:port`, `ip` or CIDR entries. Raises ConfigError on anything else."""
         return cls(tuple(_parse_entry(entry.strip()) for entry in text.split(",") if entry.strip()))
 
-    def admits(self, ip: IPAddress | str, port: int) -> bool:
-        """Say whether there is an entry for this address and port."""
-        address = ipaddress.ip_address(ip) if isinstance(ip, str) else ip
-        return any(entry.admits(address, port) for entry in self.entries)
+    def include(self, ip: IPAddress, port: int) -> bool:
+        """Say whether exactly this address and port may be reached."""
+        return any(ip in network and only in (None, port) for network, only in self.entries)
 
 
-def _parse_entry(entry: str) -> _Entry:
+def _parse_entry(entry: str) -> tuple[IPNetwork, int | None]:
     try:
-        if match := _WITH_PORT.fullmatch(entry):
-            port = int(match["port"])
-            if not 1 <= port <= 65_535:
-                raise ValueError
-            return _Entry(ipaddress.ip_network(ipaddress.ip_address(match["v6"] or match["v4"])), port)
-        return _Entry(ipaddress.ip_network(entry), None)
+        if (match := _WITH_PORT.fullmatch(entry)) is None:
+            return ipaddress.ip_network(entry), None
+        if 1 <= int(match["port"]) <= 65_535:
+            return ipaddress.ip_network(ipaddress.ip_address(match["v6"] or match["v4"])), int(match["port"])
     except ValueError:
-        raise ConfigError(
-            f"{SETTING} has the entry {entry!r}, which makes no sense: it takes addresses with a port, such as "
-            "127.0.0.1:9000 or [fd00::1]:9000, and networks, such as 10.0.0.0/8, separated by commas."
-        ) from None
+        pass
+    raise ConfigError(
+        f"{SETTING} has the entry {entry!r}, which is not valid: it takes addresses with a port, such as "
+        "127.0.0.1:9000 or [fd00::1]:9000, and networks, such as 10.0.0.0/8, separated by commas."
+    )

@@ -1,4 +1,4 @@
-"""requests' way to send, over connections that are dialled through the guard."""
+"""requests' adapter, over connections that are made by the connector."""
 
 import contextlib
 import functools
@@ -20,21 +20,21 @@ from image_processor.download.deadline import BoundedSocket, BoundedTLSSocket, D
 # With 16 connections to each, still below the usual limit of 1,024 open files.
 _KEPT_SERVERS: Final = 32
 
-# It warns of each odd header with a traceback.
+# It logs a warning with a traceback for each odd header.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
-Dial = Callable[[str, int, Deadline], BoundedSocket]
+Connect = Callable[[str, int, Deadline], BoundedSocket]
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Sends requests over connections made by `dial`, with `context` for https; keeps `per_server` to each server.
+    """Sends requests over sockets made by `connect`, with `context` for https; keeps `per_server` to each server.
 
-    The `timeout` of `send` must be a Deadline. Environment, proxies, redirects and cookies are not its subject: they
-    are the Session's, which is not used.
+    The `timeout` of `send` must be a Deadline. Environment, proxies, redirects and cookies are handled by the Session,
+    which is not used.
     """
 
-    def __init__(self, dial: Dial, context: ssl.SSLContext, per_server: int) -> None:
-        self._dial = dial
+    def __init__(self, connect: Connect, context: ssl.SSLContext, per_server: int) -> None:
+        self._connect = connect
         self._context = context
         super().__init__(pool_connections=_KEPT_SERVERS, pool_maxsize=per_server, max_retries=urllib3.Retry(False))
 
@@ -42,8 +42,8 @@ class GuardedAdapter(HTTPAdapter):
         """Make urllib3's pools, with connections of ours."""
         self.poolmanager = urllib3.PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": functools.partial(_HTTPPool, dial=self._dial),
-            "https": functools.partial(_HTTPSPool, dial=self._dial),
+            "http": functools.partial(_HTTPPool, connect=self._connect),
+            "https": functools.partial(_HTTPSPool, connect=self._connect),
         }
 
     def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> Any:
@@ -55,11 +55,13 @@ class GuardedAdapter(HTTPAdapter):
         """Leave the settings of the context as they are."""
 
     def request_url(self, *_: Any) -> str:
-        """A stand-in: urllib3 would write the target anew, which spoils signed URLs. The Deadline has the real one."""
+        """A placeholder: urllib3 would rewrite the target, which spoils signed URLs. The Deadline has the real one."""
         return "/"
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """The response, without what requests would do here: parse the cookies of strangers."""
+        """The response, without what requests would do here: parse the cookies of servers that nobody vetted."""
+        if resp.length_remaining == 0:
+            resp.read(1)  # finishes the response, so that its connection is kept
         response = requests.Response()
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         return response
@@ -108,30 +110,30 @@ class _Response(http.client.HTTPResponse):
         super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
-class _Guarded(HTTPConnection):
+class _Connection(HTTPConnection):
     response_class = _Response
 
-    def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
+    def __init__(self, *args: Any, connect: Connect, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._dial = dial
+        self._connect = connect
 
     def _new_conn(self) -> BoundedSocket:
         deadline: Any = self.timeout
-        deadline.dialled = True
-        return self._dial(self._dns_host, self.port, deadline)
+        deadline.connected = True
+        return self._connect(self._dns_host, self.port, deadline)
 
     def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
         deadline: Any = self.timeout
         super().putrequest(method, deadline.target, *args, **options)
 
 
-class _GuardedTLS(_Guarded, HTTPSConnection):
+class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Guarded
+    ConnectionCls = _Connection
 
 
 class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedTLS
+    ConnectionCls = _TLSConnection

@@ -12,10 +12,10 @@ from image_processor.download.name_lookup import Endpoint, NameLookup
 from image_processor.errors import BlockedAddress, FetchConnectionError, FetchTimeout, ImageError
 
 # Addresses tried per connection; all of them are checked.
-_MAX_DIALLED = 4
+_MAX_TRIED = 4
 
 
-class Dialler:
+class Connector:
     """Connects to checked addresses only."""
 
     def __init__(self, lookup: NameLookup, allowed: AllowedAddresses, connect_timeout: float) -> None:
@@ -23,26 +23,21 @@ class Dialler:
         self._allowed = allowed
         self._connect_timeout = connect_timeout
 
-    def dial(self, host: str, port: int, deadline: Deadline, *, own: bool) -> BoundedSocket:
-        """Return a socket connected to one of the addresses of `host`, all of which must be allowed.
+    def connect(self, host: str, port: int, deadline: Deadline, *, own: bool) -> BoundedSocket:
+        """Return a socket connected to one of the addresses of `host`, all of which must be allowed, or be our `own`.
 
-        Its time-out is the connect timeout, until another is set: for the TLS handshake. Raises ImageError.
+        Its timeout is the connect timeout, until another is set: for the TLS handshake. Raises ImageError.
         """
         found = self._addresses(host, port, deadline)
-        if not own and not all(self._admits(ip, dialled) for ip, dialled in found):
+        if not own and not all(self._is_allowed(endpoint) for endpoint in found):
             raise BlockedAddress
         try:
-            sock = self._connect(found[:_MAX_DIALLED], deadline.within(self._connect_timeout))
+            sock, used = _connect_to_any(found[:_MAX_TRIED], deadline.within(self._connect_timeout))
         except (FetchConnectionError, FetchTimeout):
             self._lookup.forget(host, port)
             raise
         # The one that works comes first next time.
-        try:
-            peer = sock.getpeername()[:2]
-        except OSError:  # it is gone already
-            sock.close()
-            raise
-        self._lookup.keep(host, port, tuple(sorted(found, key=lambda end: (str(end[0]), end[1]) != peer)))
+        self._lookup.keep(host, port, (used, *(endpoint for endpoint in found if endpoint != used)))
         sock.settimeout(deadline.within(self._connect_timeout))
         return sock
 
@@ -51,24 +46,27 @@ class Dialler:
             return ((ip, port),)
         return self._lookup.find(host, port, self._connect_timeout, deadline.check)
 
-    def _admits(self, ip: IPAddress, port: int) -> bool:
-        return self._allowed.admits(ip, port) or (is_public(ip) and not is_this_machine(ip))
-
-    def _connect(self, found: tuple[Endpoint, ...], deadline: Deadline) -> BoundedSocket:
-        failure: ImageError = FetchConnectionError()
-        for index, (ip, port) in enumerate(found):
-            # The time is shared out, so that a dead first address leaves some for the next.
-            share = max(deadline.remaining() / (len(found) - index), 0.05)
-            try:
-                return _connect_one(ip, port, deadline.within(share))
-            except FetchTimeout:
-                failure = FetchTimeout("The server did not accept a connection in time; try again later.")
-            except OSError:
-                failure = FetchConnectionError()
-        raise failure
+    def _is_allowed(self, endpoint: Endpoint) -> bool:
+        ip, port = endpoint
+        return self._allowed.include(ip, port) or (is_public(ip) and not is_this_machine(ip))
 
 
-def _connect_one(ip: IPAddress, port: int, deadline: Deadline) -> BoundedSocket:
+def _connect_to_any(found: tuple[Endpoint, ...], deadline: Deadline) -> tuple[BoundedSocket, Endpoint]:
+    failure: ImageError = FetchConnectionError()
+    for index, endpoint in enumerate(found):
+        # The time is shared out, so that a dead first address leaves some for the next.
+        share = max(deadline.remaining() / (len(found) - index), 0.05)
+        try:
+            return _connect(endpoint, deadline.within(share)), endpoint
+        except FetchTimeout:
+            failure = FetchTimeout("The server did not accept a connection in time; try again later.")
+        except OSError:
+            failure = FetchConnectionError()
+    raise failure
+
+
+def _connect(endpoint: Endpoint, deadline: Deadline) -> BoundedSocket:
+    ip, port = endpoint
     sock = BoundedSocket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -89,11 +87,10 @@ def _connect_one(ip: IPAddress, port: int, deadline: Deadline) -> BoundedSocket:
 def is_this_machine(ip: IPAddress) -> bool:
     """Say whether `ip` is an address of this machine, public ones included.
 
-    Connecting a datagram socket sends nothing, but lets the system choose the sender: it answers itself only to itself.
+    Connecting a datagram socket sends nothing, but lets the system choose the sender: it is the receiver only here.
     """
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        with socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.connect((str(ip), 9))
             return bool(probe.getsockname()[0] == probe.getpeername()[0])
     except OSError:  # no route, or no IPv6 at all: then the connection will fail, too

@@ -1,7 +1,7 @@
 """The time and the bytes that one exchange may take, and sockets that enforce them.
 
-A socket's own time-out bounds the wait for the next byte, never the whole: a server that sends a byte a second could go
-on for ever. These sockets wait in slices, and look at the deadline before each.
+A socket's own timeout bounds the wait for the next byte, never the whole: a server that sends one byte per second would
+hold the connection for ever. These sockets wait in slices, and check the deadline before each.
 """
 
 import copy
@@ -22,11 +22,11 @@ LONG_HEAD: Final = "The server sent more headers than are accepted before the im
 
 
 class Deadline(float):
-    """The time-out of one exchange, redirects included, in seconds from its creation.
+    """The timeout of one exchange, redirects included, in seconds from its creation.
 
-    It is a number because that is what urllib3 takes for a time-out and hands on, as it is, to the connection and to
-    its socket; so all that an exchange may do arrives there, whatever lies between. `target` is what goes into the
-    request line, `dialled` whether a new connection was needed, `answered` whether the server has sent anything.
+    It is a number because urllib3 takes a number for a timeout and passes it on, as it is, to the connection and to its
+    socket. `target` is what goes into the request line, `connected` whether a new connection was needed, `answered`
+    whether the server has sent anything.
     """
 
     def __new__(cls, seconds: float, *_: Any) -> "Deadline":
@@ -39,13 +39,13 @@ class Deadline(float):
         self._at = time.monotonic() + seconds
         self._is_stopped = is_stopped
         self._is_abandoned = is_abandoned
-        self.answered = self.dialled = False
+        self.answered = False
         self.begin("/")
 
     def begin(self, target: str) -> None:
         """The next request is for `target`; headers follow."""
         self.target = target
-        self.dialled = False
+        self.connected = False
         self._in_head, self._bytes_left = True, _MAX_HEAD_BYTES
 
     def expect_body(self, limit: int) -> None:
@@ -63,10 +63,10 @@ class Deadline(float):
         return max(self._at - time.monotonic(), 0.0)
 
     def check(self) -> None:
-        """Raise FetchTimeout when the time is over or nobody waits any more, FetchConnectionError after a stop."""
+        """Raise FetchTimeout when the time is over or the exchange is abandoned, FetchConnectionError after a stop."""
         if self._is_stopped():
             raise FetchConnectionError(_STOPPED)
-        if time.monotonic() >= self._at or (self._is_abandoned is not None and self._is_abandoned()):
+        if not self.remaining() or (self._is_abandoned is not None and self._is_abandoned()):
             raise FetchTimeout(answered=self.answered)
 
     def count(self, size: int) -> None:
@@ -80,9 +80,9 @@ class Deadline(float):
 
 
 class BoundedSocket(socket.socket):
-    """A socket whose time-out is a Deadline. Its methods raise what `Deadline.check` and `count` do.
+    """A socket whose timeout is a Deadline. Its methods raise what `Deadline.check` and `count` do.
 
-    With the time-out None, it gives what has arrived and waits for nothing.
+    With the timeout None, it returns what has arrived and waits for nothing.
     """
 
     deadline: Deadline | None = None
@@ -94,7 +94,7 @@ class BoundedSocket(socket.socket):
             super().settimeout(SLICE)
 
     def gettimeout(self) -> Any:
-        """The Deadline. `SSLContext.wrap_socket` hands it on to the socket that it makes."""
+        """The Deadline. `SSLContext.wrap_socket` sets it on the socket that it makes."""
         return self.deadline
 
     def recv_into(self, *args: Any) -> int:
@@ -107,15 +107,14 @@ class BoundedSocket(socket.socket):
         return size
 
     def _has_decrypted(self) -> bool:
-        """Whether bytes arrived that no poll of the system can see."""
-        return False
+        return False  # bytes that arrived and that no poll of the system can see
 
     def send(self, *args: Any) -> int:
         """Send some bytes."""
         return self._wait(super().send, *args)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all bytes; the system's own `sendall` cannot be continued after a time-out."""
+        """Send all bytes; the system's own `sendall` cannot be continued after a timeout."""
         view = memoryview(data)
         while view:
             view = view[self.send(view, flags) :]

@@ -1,9 +1,9 @@
-"""How each host is treated: how many connections it gets, and when it is given up for a while.
+"""Limits per host: how many connections it gets at a time, and when no image of it is tried for a while.
 
-The limit halves when a host pushes back and grows by one per round of successes: what TCP does with a congested line
-(additive increase, multiplicative decrease). A host that gives no sign of life is declared dead, so that 1,000 images
-on it do not take 1,000 time-outs. Places beyond the answers that a host gave since its last failure are unproven; all
-hosts share half of the download threads for them, so that 1,000 hosts that hang do not hold up those that answer.
+The limit halves when a host pushes back and grows by one per round of successes: what TCP does on a congested line
+(additive increase, multiplicative decrease). A host that does not respond at all is declared dead, so that 1,000 images
+on it do not take 1,000 timeouts. Places beyond the responses of a host since its last failure are unproven; all hosts
+share half of the download threads for them, so that 1,000 hosts that hang do not delay those that respond.
 """
 
 import threading
@@ -22,20 +22,21 @@ from image_processor.errors import (
     InvalidURL,
 )
 
-# Failures in a row before a host counts as dead: with no sign of life, and when it answers but never in time.
+# Failures in a row before a host counts as dead: without any response, and when it responds but never in time.
 DEAD_AFTER = 8
 STUCK_AFTER = 24
 # Seconds without a success before a host counts as dead: a server that restarts refuses a whole batch in an instant.
 GRACE = 5.0
-# Seconds until one probe is let through to a dead host; doubled each time it fails.
+# Seconds until one probe of a dead host is allowed; doubled each time it fails.
 COOL_DOWN = 60.0
 LONGEST_COOL_DOWN = 600.0
 # Hosts remembered without a connection in use.
 MAX_REMEMBERED = 4096
 
 _PUSH_BACK = frozenset({429, 503})
-# Errors that say nothing about the host, because it was never asked.
-_NOT_ASKED = (BlockedAddress, InvalidURL, ImageCancelled)
+# Errors that say nothing about the host, because no request was sent.
+_NOT_SENT = (BlockedAddress, InvalidURL, ImageCancelled)
+_UNREACHABLE = (FetchConnectionError, DNSFailure)
 
 
 @dataclass(slots=True)
@@ -43,10 +44,9 @@ class _Host:
     limit: float
     well_at: float
     running: int = 0
-    answers: int = 0  # since the last failure
-    unproven: list[object] = field(default_factory=list)  # the requests that took the places beyond `answers`
-    # Fetches that were under way when the limit was halved: one halving answers for all of them.
-    excused: int = 0
+    responses: int = 0  # since the last failure
+    unproven: list[object] = field(default_factory=list)  # the jobs that took the places beyond `responses`
+    excused: int = 0  # downloads that were running when the limit was halved: they do not halve it again
     failures: int = 0
     unanswered: int = 0
     dead_until: float | None = None
@@ -56,9 +56,9 @@ class _Host:
 
 
 class HostLimits:
-    """The places of every host. `per_host` is the most connections one host gets at a time. Thread-safe.
+    """Who may connect to which host now. `per_host` is the most connections one host gets at a time. Thread-safe.
 
-    `threads` is the number of download threads. `clock` returns seconds that only grow.
+    `threads` is the number of download threads. `clock` returns monotonic seconds.
     """
 
     def __init__(self, per_host: int, threads: int = 32, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -69,11 +69,10 @@ class HostLimits:
         self._lock = threading.Lock()
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
-    def acquire(self, host: str, request: object = None) -> bool:
-        """Take a place at `host` and return True, or False when there is none just now. `release` gives it back.
+    def acquire(self, host: str, job: object = None) -> bool:
+        """Take a place at `host` and return True, or return False when none is free. `release` gives it back.
 
-        `request` is the one that asks: beyond the share of unproven places each request may have one, while there are
-        threads to spare.
+        Beyond the share of unproven places each `job` may have one, while there are threads to spare.
         """
         with self._lock:
             state = self._hosts.get(host) or _Host(limit=float(self._per_host), well_at=self._clock())
@@ -82,31 +81,31 @@ class HostLimits:
             if state.running >= int(state.limit):
                 return False
             if not state.running and not state.failures:
-                state.well_at = self._clock()  # it was asked for nothing meanwhile
-            if state.running >= state.answers:
-                if not self._has_room_for(request):
+                state.well_at = self._clock()  # nothing was requested from it meanwhile
+            if state.running >= state.responses:
+                if not self._has_room_for(job):
                     return False
-                state.unproven.append(request)
-                self._unproven.append(request)
+                state.unproven.append(job)
+                self._unproven.append(job)
             state.probing = state.dead_until is not None
             state.running += 1
             self._remember(host, state)
             return True
 
     def release(self, host: str, error: ImageError | None) -> None:
-        """Give the place at `host` back and tell how it went: None for a success."""
+        """Give the place at `host` back, and learn from the outcome: an error, or None for a success."""
         with self._lock:
             state = self._hosts.get(host)
             if state is None or state.running == 0:
                 return
             state.running -= 1
-            self._judge(state, error)
-            while len(state.unproven) > max(state.running - state.answers, 0):
+            self._learn(state, error)
+            while len(state.unproven) > max(state.running - state.responses, 0):
                 self._unproven.remove(state.unproven.pop())
             self._hosts.move_to_end(host)
 
     def refusal(self, host: str) -> ImageError | None:
-        """The error for an image on a dead host, which is not to be tried; None when it may be."""
+        """The error for an image on a dead host, which must not be tried; None for other hosts."""
         with self._lock:
             state = self._hosts.get(host)
             if state is None or state.dead_until is None:
@@ -114,7 +113,7 @@ class HostLimits:
             if not state.running and self._clock() >= state.dead_until:
                 return None  # time for a probe
             return state.reason(
-                "The server of this image could not be reached many times in a row, so it was left alone; "
+                "The server of this image could not be reached many times in a row, so it was not tried again; "
                 "check the host name, and retry later.",
                 permanent=True,
             )
@@ -124,13 +123,13 @@ class HostLimits:
         with self._lock:
             return len(self._hosts)
 
-    def _judge(self, state: _Host, error: ImageError | None) -> None:
+    def _learn(self, state: _Host, error: ImageError | None) -> None:
         excused = state.excused > 0
         state.excused = max(state.excused - 1, 0)
-        if isinstance(error, _NOT_ASKED):
+        if isinstance(error, _NOT_SENT):
             state.probing = False
             return
-        if isinstance(error, (FetchTimeout, FetchConnectionError, DNSFailure)):
+        if isinstance(error, (FetchTimeout, *_UNREACHABLE)):
             self._count_failure(state, error)
         else:
             self._revive(state)
@@ -138,12 +137,12 @@ class HostLimits:
             if not excused:
                 state.limit = max(state.limit / 2, 1.0)
                 state.excused = state.running
-        elif not isinstance(error, (FetchConnectionError, DNSFailure)):
+        elif not isinstance(error, _UNREACHABLE):
             state.limit = min(state.limit + 1.0 / state.limit, float(self._per_host))
 
     def _count_failure(self, state: _Host, error: ImageError) -> None:
         state.failures += 1
-        state.answers = 0
+        state.responses = 0
         state.unanswered += not error.answered
         lifeless = state.unanswered >= DEAD_AFTER or state.failures >= STUCK_AFTER
         now = self._clock()
@@ -157,18 +156,18 @@ class HostLimits:
 
     def _revive(self, state: _Host) -> None:
         state.failures = state.unanswered = 0
-        state.answers += 1
+        state.responses += 1
         state.dead_until, state.probing = None, False
         state.cool_down = COOL_DOWN
         state.well_at = self._clock()
 
-    def _has_room_for(self, request: object) -> bool:
-        # A quarter is for a first image of each request that has none waiting, the last one for hosts that answer.
-        most = self._threads // 2 if request in self._unproven else self._threads * 3 // 4
+    def _has_room_for(self, job: object) -> bool:
+        # A quarter is for a first image of each job that has none waiting, the last one for hosts that respond.
+        most = self._threads // 2 if job in self._unproven else self._threads * 3 // 4
         return len(self._unproven) < max(most, 4)
 
     def _remember(self, host: str, state: _Host) -> None:
-        """Keep the state, and forget the host that was left longest ago when there are too many."""
+        """Keep the state, and forget the idle host that was used longest ago when there are too many."""
         self._hosts[host] = state
         if len(self._hosts) > MAX_REMEMBERED:
             idle = next((host for host, state in self._hosts.items() if not state.running), None)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from image_processor.catalogue import CSVLimits, ProductCSV, ProductRow, read_products, write_output
+from image_processor.download import direct_link
 from image_processor.errors import UploadGone
 from image_processor.jobs.image_job import ImageJob
 from image_processor.jobs.status import final_message, outcome_of, product_status, webhook_payload
@@ -23,7 +24,7 @@ from image_processor.store import (
     new_delivery,
     now,
 )
-from image_processor.urls import direct_link, host_of
+from image_processor.urls import host_of
 
 log = logging.getLogger(__name__)
 

@@ -97,7 +97,7 @@ def failure(client: BufferedClient, url: str, **options: Any) -> ImageError:
 def test_a_picture_arrives_with_its_status_and_headers(origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes["/a.jpg"] = answer(b"picture", Content_Type="image/jpeg")
     got = new_client(origin).get(origin.url("/a.jpg#part"))
-    assert (got.status, got.body, got.url) == (200, b"picture", origin.url("/a.jpg"))
+    assert (got.status, got.body, origin.paths()) == (200, b"picture", ["/a.jpg"])
     assert got.headers["content-TYPE"] == "image/jpeg"
 
 
@@ -584,7 +584,7 @@ def test_the_connection_to_a_sample_is_never_used_for_anything_else(
 def test_redirects_are_followed(status: str, origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes |= {"/a/b": redirect("../c.jpg?x=1", status), "/c.jpg": answer()}
     got = new_client(origin).get(origin.url("/a/b"))
-    assert (got.body, got.url) == (b"picture", origin.url("/c.jpg?x=1"))
+    assert (got.body, origin.paths()) == (b"picture", ["/a/b", "/c.jpg?x=1"])
     assert {hit.connection for hit in origin.hits} == {1}
 
 
@@ -593,7 +593,7 @@ def test_the_dots_in_the_target_of_a_redirect_are_resolved_as_browsers_do(
     target: str, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes |= {"/a/b": redirect(target), "/c.jpg": answer()}
-    assert new_client(origin).get(origin.url("/a/b")).url == origin.url("/c.jpg")
+    assert new_client(origin).get(origin.url("/a/b")).status == 200
     assert origin.paths() == ["/a/b", "/c.jpg"]
 
 

@@ -1,4 +1,4 @@
-"""How a host is treated, with a clock that only moves when told to."""
+"""How a host is treated, with a clock that only the test moves."""
 
 import threading
 import tracemalloc
