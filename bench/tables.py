@@ -129,7 +129,7 @@ def stages(figures: Figures) -> Table:
     rows = [(name, *(_with_share(run["stages"][name], run["cpu_ms"]) for run in figures.values())) for name in names]
     rows.append(("all", *(f"{run['cpu_ms']:.2f}" for run in figures.values())))
     head = ("CPU ms per image", *(f"{shown_size(run['size'])} {run['format'].upper()}" for run in figures.values()))
-    return Table(head, rows, "Measured inside the product, which costs time: the throughput stands elsewhere.")
+    return Table(head, rows, "Measured inside the server, which itself takes time; throughput is measured separately.")
 
 
 def _with_share(cost: float, total: float) -> str:
@@ -171,7 +171,7 @@ def start(figures: Figures) -> Table:
         _below("second `make run` to the first answer", run, 2, "s"),
         _below('`python -c "import app"`', load, 0.8, "s"),
     ]
-    note = f"Medians of {len(figures['make_run'])}; both with the start of the interpreter."
+    note = f"Medians of {len(figures['make_run'])}; both include the start of Python."
     return Table(("what", "measured", "bar", "met"), rows, note)
 
 
