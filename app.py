@@ -34,7 +34,6 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from image_processor.catalogue import CSVLimits, warm_up
-from image_processor.cli import Surroundings
 from image_processor.cli import register as register_commands
 from image_processor.config import Settings, load_settings
 from image_processor.download import AllowedAddresses, Downloader, GuardedClient, HostLimits
@@ -53,6 +52,7 @@ from image_processor.jobs import (
     Originals,
     Pipeline,
     Queries,
+    Services,
     Thumbnails,
     UploadOptions,
     Uploads,
@@ -91,8 +91,8 @@ log = logging.getLogger("skulight")
 def create_app(**overrides: object) -> Flask:
     """Build the application; `overrides` (names of settings) win over the environment.
 
-    Nothing is worked yet: the server calls `app.extensions["worker"].start()`. Raises ConfigError, with a sentence,
-    when a setting makes no sense.
+    Nothing is processed yet: the server starts `app.extensions["services"].worker`. Raises ConfigError, with a
+    sentence, when a setting is not valid.
     """
     try:
         return _create_app(load_settings(**overrides))
@@ -108,7 +108,7 @@ def _create_app(settings: Settings) -> Flask:
     app = _new_app(settings)
     _prepare_database(app, settings)
     _build(app, settings)
-    _register(app, _surroundings(settings))
+    _register(app, settings)
     return app
 
 
@@ -166,7 +166,6 @@ def _new_app(settings: Settings) -> OpenAPI:
         # Up to 64 request threads and 32 HTTP threads ask at the same time, each for a moment.
         # Parameters hold texts of strangers, which do not belong into the log.
         SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 100, "hide_parameters": True},
-        MAX_UPLOAD_BYTES=settings.max_upload_bytes,
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + 100_000,  # the form around the file
         MAX_FORM_MEMORY_SIZE=100_000,
         BOOTSTRAP_SERVE_LOCAL=True,
@@ -288,7 +287,7 @@ def _build(app: Flask, settings: Settings) -> None:
         max_attempts=settings.max_attempts,
     )
     webhook_secrets = _webhook_secrets(settings)
-    control = Actions(repository, outbox, storage)
+    actions = Actions(repository, outbox, storage)
     deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
     worker = Worker(
         settings.instance_path / "worker.lock",
@@ -299,28 +298,28 @@ def _build(app: Flask, settings: Settings) -> None:
         threads,
         health,
         warm_up=_warm_up,
-        tidy=partial(_tidy, control, settings.retention_days),
+        tidy=partial(_tidy, actions, settings.retention_days),
         cut_network=client.cut,
         stop_images=pool.stop,
     )
     defaults = UploadOptions(settings.quality, settings.max_dimension)
-    answers = Queries(repository, listings, outbox, storage, health, csv_limits)
-    app.extensions.update(
-        worker=worker,
+    queries = Queries(repository, listings, outbox, storage, health, csv_limits)
+    app.extensions["services"] = Services(
+        settings=settings,
+        uploads=Uploads(repository, storage, csv_limits, defaults, health, worker.submit),
+        queries=queries,
+        actions=actions,
+        originals=Originals(queries, storage, downloader, display_pool),
+        thumbnails=Thumbnails(storage, compressor, display_pool),
+        inbox=Inbox(outbox, webhook_secrets),
         storage=storage,
         health=health,
         metrics=metrics,
-        uploads=Uploads(repository, storage, csv_limits, defaults, health, worker.submit),
-        answers=answers,
-        sources=Originals(answers, storage, downloader, display_pool),
-        control=control,
-        inbox=Inbox(outbox, webhook_secrets),
-        thumbnails=Thumbnails(storage, compressor, display_pool),
-        door=_door(settings),
+        worker=worker,
     )
 
 
-def _door(settings: Settings) -> Guard:
+def _guard(settings: Settings) -> Guard:
     own = _own_names(settings.public_base_url) if settings.public_base_url else ()
     return Guard(
         public_base_url=settings.public_base_url,
@@ -386,39 +385,33 @@ def _compile_templates(app: Flask) -> None:
         app.jinja_env.get_template(template.name)
 
 
-def _tidy(control: Actions, retention_days: int) -> None:
+def _tidy(actions: Actions, retention_days: int) -> None:
     """Clear away what nobody needs: requests past their time, files that belong to none."""
     if retention_days:
-        control.prune(retention_days)
-    control.remove_orphans()
+        actions.prune(retention_days)
+    actions.remove_orphans()
 
 
 # ---- the ways in ---------------------------------------------------------------------------------------------------
 
 
-def _register(app: OpenAPI, surroundings: Surroundings) -> None:
-    app.extensions["door"].guard(app)
+def _register(app: OpenAPI, settings: Settings) -> None:
+    guard = _guard(settings)
+    guard.init_app(app)
     Bootstrap5(app)
     CSRFProtect(app)
     app.register_api(api_blueprint)
     app.components_schemas["Problem"] = Schema(**Problem.model_json_schema())
     app.register_blueprint(pages_blueprint)
-    register_commands(app, surroundings)
-    app.register_blueprint(_docs(app))
+    register_commands(app)
+    app.register_blueprint(_docs(app, locked=guard.locked))
     app.register_error_handler(RequestError, _answer_error)
     app.register_error_handler(HTTPException, _answer_error)
     app.register_error_handler(StoreUnavailable, _answer_pause)
     app.register_error_handler(Exception, _answer_defect)
 
 
-def _surroundings(settings: Settings) -> Surroundings:
-    """For the command line, which has no `Host`: the address this server has for programs on the same machine."""
-    port = os.environ.get("IMAGE_PROCESSOR_PORT") or os.environ.get("PORT") or "8000"
-    base_url = settings.public_base_url or f"http://127.0.0.1:{port}"
-    return Surroundings(base_url, settings.retention_days, settings.max_upload_bytes)
-
-
-def _docs(app: OpenAPI) -> Blueprint:
+def _docs(app: OpenAPI, *, locked: bool) -> Blueprint:
     """The API document, and the page that shows it to people."""
     docs = Blueprint("docs", __name__, url_prefix="/docs")
     docs.add_url_rule("/openapi.json", "document", lambda: jsonify(document()))
@@ -430,7 +423,7 @@ def _docs(app: OpenAPI) -> Blueprint:
 
     @cache  # made at the first call: the start need not wait for it
     def document() -> dict[str, Any]:
-        return complete_document(app.api_doc, locked=app.extensions["door"].locked)
+        return complete_document(app.api_doc, locked=locked)
 
     return docs
 

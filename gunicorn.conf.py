@@ -70,7 +70,7 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Start processing. A signal to end stops it at once, not after the last HTTP response."""
-    jobs = worker.app.callable.extensions["worker"]
+    jobs = worker.app.callable.extensions["services"].worker
     jobs.start()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, partial(_end, jobs, signal.getsignal(number)))
@@ -86,4 +86,4 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Stop processing."""
     application = getattr(worker, "wsgi", None)  # absent when the start was refused
     if application is not None:
-        application.extensions["worker"].stop()
+        application.extensions["services"].worker.stop()

@@ -140,7 +140,7 @@ def measure(size: str, format: str, images: int, host: str, folder: Path) -> dic
     clock = Clock()
     wrap_all(clock)
     app = create_app()
-    worker = app.extensions["worker"]
+    worker = app.extensions["services"].worker
     worker.start()
     _work(app, urls(host, "64", "jpeg", 1))
     before, used, compressed = clock.seconds(), _cpu_seconds(), _image_seconds()
@@ -156,11 +156,12 @@ def measure(size: str, format: str, images: int, host: str, folder: Path) -> dic
 
 
 def _work(app: Any, images: list[str]) -> None:
-    uploads, answers, worker = (app.extensions[name] for name in ("uploads", "answers", "worker"))
+    services = app.extensions["services"]
+    uploads, queries, worker = services.uploads, services.queries, services.worker
     request_id = uploads.accept(catalogue(images), "catalogue.csv", uploads.options(), "http://localhost").id
     worker.submit(request_id)
     deadline = time.monotonic() + SECONDS
-    while not (request := answers.job(request_id)).done:
+    while not (request := queries.job(request_id)).done:
         if time.monotonic() > deadline:
             sys.exit("The catalogue was not worked in time.")
         time.sleep(0.1)

@@ -93,7 +93,7 @@ def worked_request(folder: Path) -> Iterator[Worked]:
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         application = create_app(**settings, api_key=KEY)
-        request_id = application.extensions["answers"].jobs(1)[0][0].request_id
+        request_id = application.extensions["services"].queries.jobs(1)[0][0].request_id
         shown = {host.url(""): "https://shop.example", receiver.url: "https://erp.example/hook"}
         yield Worked(application, request_id, shown)
 
@@ -153,7 +153,8 @@ def capture(worked: Worked) -> dict[str, Any]:
 def _send_callback(worked: Worked, client: FlaskClient, delivery: dict[str, Any]) -> None:
     """What a receiver of this very webhook gets; here the inbox."""
     body, at = json.dumps(delivery["body"]), datetime.now(UTC)
-    secret = (Path(worked.application.extensions["storage"].images.parent) / "instance" / "webhook_secret").read_text()
+    settings = worked.application.extensions["services"].settings
+    secret = (settings.instance_path / "webhook_secret").read_text()
     answer = client.post(
         "/webhooks/inbox",
         data=body,

@@ -1,8 +1,5 @@
 """The command line."""
 
-from image_processor.cli.commands import Surroundings, register
+from image_processor.cli.commands import register
 
-__all__ = [
-    "Surroundings",
-    "register",
-]
+__all__ = ["register"]

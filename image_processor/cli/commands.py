@@ -7,10 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec
+from typing import Any, BinaryIO, ParamSpec, cast
 
 import click
 from flask import Flask, current_app
@@ -18,7 +17,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from image_processor.cli.process import STDOUT, AttendedRun
 from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable, shorten
-from image_processor.jobs import Actions, Queries, StatusBody, Uploads, timestamp
+from image_processor.jobs import Services, StatusBody, timestamp
 from image_processor.logs import escaped
 from image_processor.store import JobStatus
 
@@ -30,18 +29,8 @@ FAILURES_SHOWN = 20
 WIDEST_CELL = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the commands need to know of the settings. `base_url` is the base of the URLs in output.csv."""
-
-    base_url: str
-    retention_days: int
-    max_upload_bytes: int
-
-
-def register(app: Flask, surroundings: Surroundings) -> None:
+def register(app: Flask) -> None:
     """Give the application its commands."""
-    app.extensions["surroundings"] = surroundings
     for command in (process, prune, requests, webhook):
         app.cli.add_command(command)
 
@@ -119,14 +108,13 @@ def process(
     for path in (output, errors):
         _check_folder(path)
     request_id = resume or _accept(catalogue, {name: value for name, value in options.items() if value is not None})
-    _answers().job(request_id)
-    worker, health = current_app.extensions["worker"], current_app.extensions["health"]
-    sys.exit(AttendedRun(_answers(), worker, lambda: health.reason, request_id, output or STDOUT, errors).run())
+    _services().queries.job(request_id)
+    sys.exit(AttendedRun(_services(), request_id, output or STDOUT, errors).run())
 
 
 def _check(catalogue: BinaryIO) -> None:
     """The dry run: every problem, or what a good catalogue holds."""
-    found = _uploads().read(_read(catalogue), _name(catalogue))
+    found = _services().uploads.read(_read(catalogue), _name(catalogue))
     if found.problems:
         raise InvalidCSV(f"Rows: {found.row_count}, problems: {len(found.problems)}.", found.problems)
     click.echo(
@@ -142,14 +130,14 @@ def _check_folder(path: str | None) -> None:
 
 def _accept(catalogue: BinaryIO | None, options: dict[str, Any]) -> str:
     assert catalogue is not None
-    accepted = _uploads().accept(
-        _read(catalogue), _name(catalogue), _uploads().options(**options), _surroundings().base_url
+    accepted = _services().uploads.accept(
+        _read(catalogue), _name(catalogue), _services().uploads.options(**options), _base_url()
     )
     return accepted.id
 
 
 def _read(catalogue: BinaryIO) -> bytes:
-    return catalogue.read(_surroundings().max_upload_bytes + 1)  # one more than the limit is refused as too large
+    return catalogue.read(_services().settings.max_upload_bytes + 1)  # one more than the limit is refused as too large
 
 
 def _name(catalogue: BinaryIO) -> str:
@@ -174,8 +162,8 @@ def prune(days: int | None) -> None:
     Requests that are not done stay.
     """
     if days is None:
-        days = _surroundings().retention_days or None
-    control = _control()
+        days = _services().settings.retention_days or None
+    control = _services().actions
     removed = control.prune(days) if days is not None else 0
     orphans = control.remove_orphans()
     click.echo(f"Removed requests: {removed}, leftovers of requests that were gone already: {orphans}.")
@@ -202,7 +190,7 @@ Examples:
 @_tells
 def list_requests(limit: int, status: str | None, as_json: bool) -> None:
     """The requests, newest first."""
-    found, _ = _answers().jobs(limit, None, status)
+    found, _ = _services().queries.jobs(limit, None, status)
     if as_json:
         click.echo(json.dumps([one.model_dump(mode="json", exclude={"products"}) for one in found], indent=2))
     else:
@@ -228,7 +216,7 @@ Examples:
 @_tells
 def show_request(request_id: str, as_json: bool) -> None:
     """Everything about one request: its state, what failed and why, its webhooks."""
-    body = _answers().status(request_id)
+    body = _services().queries.status(request_id)
     if as_json:
         click.echo(body.model_dump_json(indent=2))
         return
@@ -266,7 +254,7 @@ def _show_failures(body: StatusBody) -> None:
 def _show_deliveries(request_id: str) -> None:
     rows = [
         (one.id, one.state, str(one.attempts), str(one.last_status_code or "–"), timestamp(one.due_at) or "–", one.url)
-        for one, _ in _answers().deliveries(request_id)
+        for one, _ in _services().queries.deliveries(request_id)
     ]
     if rows:
         click.echo("\n" + _table(("WEBHOOK", "STATE", "ATTEMPTS", "ANSWER", "NEXT", "ADDRESS"), rows))
@@ -287,9 +275,9 @@ Example (`requests show` tells the ids):
 @_tells
 def redeliver(request_id: str, delivery_id: str) -> None:
     """Send a webhook again, with the same webhook-id."""
-    _answers().job(request_id)
-    _control().redeliver(request_id, delivery_id)
-    when = "at once" if current_app.extensions["worker"].is_any_active() else "when a server runs"
+    _services().queries.job(request_id)
+    _services().actions.redeliver(request_id, delivery_id)
+    when = "at once" if _services().worker.is_any_active() else "when a server runs"
     click.echo(f"Webhook {delivery_id} is due; it is sent {when}.")
 
 
@@ -315,17 +303,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _surroundings() -> Surroundings:
-    return current_app.extensions["surroundings"]  # type: ignore[no-any-return]
+def _base_url() -> str:
+    """The base of the URLs in output.csv. No HTTP request names it here, so that of a server on this machine counts."""
+    port = os.environ.get("IMAGE_PROCESSOR_PORT") or os.environ.get("PORT") or "8000"
+    return _services().settings.public_base_url or f"http://127.0.0.1:{port}"
 
 
-def _answers() -> Queries:
-    return current_app.extensions["answers"]  # type: ignore[no-any-return]
-
-
-def _uploads() -> Uploads:
-    return current_app.extensions["uploads"]  # type: ignore[no-any-return]
-
-
-def _control() -> Actions:
-    return current_app.extensions["control"]  # type: ignore[no-any-return]
+def _services() -> Services:
+    return cast(Services, current_app.extensions["services"])

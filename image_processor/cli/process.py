@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import click
 
 from image_processor.errors import StoreUnavailable
-from image_processor.jobs import Queries, Worker, live_message
+from image_processor.jobs import Services, live_message
 from image_processor.store import DeliveryState, Job, JobStatus, Outcome
 
 STDOUT = "-"
@@ -39,11 +39,9 @@ class _Ended(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class AttendedRun:
-    """Runs one request. `paused` tells why nothing is worked just now, or None; `-` as `output` is stdout."""
+    """One job, run from a terminal. `-` as `output` is stdout."""
 
-    answers: Queries
-    worker: Worker
-    paused: Callable[[], str | None]
+    services: Services
     request_id: str
     output: str
     errors: str | None
@@ -64,12 +62,12 @@ class AttendedRun:
         except OSError as error:
             click.echo(f"Error: the result cannot be written: {error.strerror}. {self._hint()}", err=True)
         finally:
-            self.worker.stop(code)
+            self.services.worker.stop(code)
         return code
 
     def _run(self) -> int:
         if not self._look().done:
-            self.worker.start()
+            self.services.worker.start()
         request = self._watch_with_bar() if sys.stderr.isatty() else self._watch()
         self._await_webhook(request)
         self._write_results(request)
@@ -79,7 +77,7 @@ class AttendedRun:
 
     def _watch(self) -> Job:
         while not (request := self._look()).done:
-            self.worker.wait_for_finished_job(SELDOM_SECONDS)
+            self.services.worker.wait_for_finished_job(SELDOM_SECONDS)
         return request
 
     def _watch_with_bar(self) -> Job:
@@ -89,29 +87,29 @@ class AttendedRun:
                 bar.update(request.final - bar.pos, request)
                 if request.done:
                     return request
-                self.worker.wait_for_finished_job(POLL_SECONDS)
+                self.services.worker.wait_for_finished_job(POLL_SECONDS)
                 request = self._look()
 
     def _look(self) -> Job:
         """The request as it is recorded; while the database is not to be had, wait for it as the work does."""
         while True:
             with suppress(StoreUnavailable):
-                return self.answers.job(self.request_id)
+                return self.services.queries.job(self.request_id)
             time.sleep(POLL_SECONDS)
 
     def _beside_the_bar(self, request: Job | None) -> str | None:
-        reason = self.paused()
+        reason = self.services.health.reason
         if reason and request and not request.done:
             return f"Paused. {reason}"
         return live_message(request) if request else None
 
     def _await_webhook(self, request: Job) -> None:
         """Without a server nobody else sends the webhook: stay for the first attempt, and say what came of it."""
-        if not request.webhook_url or not self.worker.is_active:
+        if not request.webhook_url or not self.services.worker.is_active:
             return
         patience = time.monotonic() + WEBHOOK_SECONDS
         while True:
-            newest, attempts = self.answers.deliveries(request.id)[-1]
+            newest, attempts = self.services.queries.deliveries(request.id)[-1]
             if newest.state == DeliveryState.DELIVERED:
                 return
             if attempts or time.monotonic() > patience:
@@ -130,14 +128,14 @@ class AttendedRun:
         if request.status == JobStatus.FAILED:
             click.echo(f"Error: {request.message}", err=True)
             return
-        with self.answers.output_csv(request.id)[0].open("rb") as result:
+        with self.services.queries.output_csv(request.id)[0].open("rb") as result:
             _copy(result, self.output)
         if self.errors is not None:
-            _copy(self.answers.errors_csv(request.id)[0], self.errors)
+            _copy(self.services.queries.errors_csv(request.id)[0], self.errors)
         click.echo(f"{request.message} Request {request.id}, {self.output}", err=self.output == STDOUT)
 
     def _is_worked_elsewhere(self) -> bool:
-        return self.worker.is_any_active() and not self.worker.is_active
+        return self.services.worker.is_any_active() and not self.services.worker.is_active
 
     def _hint(self) -> str:
         return (

@@ -6,6 +6,7 @@ from image_processor.jobs.image_job import DownloadThreads, ImageJob, ImageProce
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.pipeline import Pipeline
 from image_processor.jobs.queries import Inbox, Originals, Queries
+from image_processor.jobs.services import Services
 from image_processor.jobs.short_queue import client_is_gone
 from image_processor.jobs.status import (
     ImageBody,
@@ -39,6 +40,7 @@ __all__ = [
     "Pipeline",
     "ProductBody",
     "Queries",
+    "Services",
     "StatusBody",
     "Thumbnails",
     "UploadOptions",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
-from flask import Response, current_app, g, jsonify, request, send_file, send_from_directory
+from flask import Response, g, jsonify, request, send_file, send_from_directory
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel, ValidationError
@@ -30,12 +30,7 @@ from image_processor.errors import (
 )
 from image_processor.imaging import CONTENT_TYPES
 from image_processor.jobs import (
-    Actions,
-    Inbox,
-    Originals,
-    Queries,
     StatusBody,
-    Uploads,
     clean_name,
     client_is_gone,
     image_body,
@@ -47,11 +42,10 @@ from image_processor.store import (
     DeliveryState,
     ImageFilter,
     Job,
-    Storage,
     WebhookAttempt,
     WebhookDelivery,
 )
-from image_processor.web.guard import Guard
+from image_processor.web.guard import guard
 from image_processor.web.schemas import (
     Attempt,
     Callback,
@@ -76,6 +70,7 @@ from image_processor.web.schemas import (
     UploadHeaders,
     UploadQuery,
 )
+from image_processor.web.services import services
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
@@ -126,7 +121,7 @@ def _too_large_sentence() -> str:
     """Which of the framework's limits was met: the one of the whole body, or those of a form's fields."""
     sent, limit = request.content_length or 0, request.max_content_length or 0
     if sent > limit:
-        limit = min(limit, current_app.config["MAX_UPLOAD_BYTES"])
+        limit = min(limit, services().settings.max_upload_bytes)
         return f"The body has {sent:,} bytes; this address takes up to {limit:,}. Split a catalogue into several."
     return "The form has too many or too long fields, or more bytes than are taken; send one file and its options."
 
@@ -172,14 +167,14 @@ def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Respo
 
     Takes multipart with a file, or a raw text/csv body. Queries at once; the images are worked in the background.
     """
-    _door().count_upload()
+    guard().count_upload()
     fields = query.model_dump(exclude_none=True) | form.model_dump(exclude_none=True, exclude={"file"})
     data, filename = _uploaded_file()
     if fields.pop("dry_run", False):
         return _dry_run(data, filename)
-    options = _uploads().options(**fields, idempotency_key=header.idempotency_key)
-    accepted = _uploads().accept(data, filename, options, g.base_url)
-    answer = _json(_answers().status(accepted.id), HTTPStatus.ACCEPTED)
+    options = services().uploads.options(**fields, idempotency_key=header.idempotency_key)
+    accepted = services().uploads.accept(data, filename, options, g.base_url)
+    answer = _json(services().queries.status(accepted.id), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = links(g.base_url, accepted.id).self
     answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return answer
@@ -197,7 +192,7 @@ for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
 
 def status(path: RequestPath) -> Response:
     """The status of a request, live while it runs."""
-    tag, body = _answers().status_unless_known(path.request_id, request.if_none_match)
+    tag, body = services().queries.status_unless_known(path.request_id, request.if_none_match)
     if body is None:
         answer = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
@@ -227,7 +222,7 @@ for number, alias in enumerate(("/status/<request_id>", "/request_status/<reques
 )
 def list_requests(query: RequestsQuery) -> Response:
     """The requests, newest first, in pages."""
-    found, cursor = _answers().jobs(query.limit, query.cursor, query.status)
+    found, cursor = services().queries.jobs(query.limit, query.cursor, query.status)
     page = [RequestSummary.model_validate(one.model_dump()) for one in found]
     return _page(RequestsPage(requests=page, next_cursor=cursor), cursor)
 
@@ -241,7 +236,7 @@ def list_requests(query: RequestsQuery) -> Response:
 def list_images(path: RequestPath, query: ImagesQuery) -> Response:
     """The images of a request with their products, in the order of the catalogue, in pages."""
     chosen = ImageFilter(query.status, query.kept, query.q)
-    found, cursor = _answers().images(path.request_id, query.limit, query.cursor, chosen)
+    found, cursor = services().queries.images(path.request_id, query.limit, query.cursor, chosen)
     page = [
         ListedImage(
             row=product.row,
@@ -265,8 +260,8 @@ def list_images(path: RequestPath, query: ImagesQuery) -> Response:
 )
 def image_source(path: ImagePath) -> Response:
     """The source of an image, fetched again, to be shown beside the result."""
-    sources: Originals = current_app.extensions["sources"]
-    file, media_type = sources.fetch(path.request_id, path.image_id, partial(client_is_gone, request.environ))
+    is_abandoned = partial(client_is_gone, request.environ)
+    file, media_type = services().originals.fetch(path.request_id, path.image_id, is_abandoned)
     answer = send_file(file, media_type)
     answer.headers["Content-Security-Policy"] = SANDBOX
     answer.headers["Cache-Control"] = "private, max-age=300"
@@ -283,7 +278,7 @@ def sizes(path: RequestPath) -> Response:
     """How the sizes of the images are distributed, before and after."""
     buckets = [
         SizeBucket(label=_size_label(one.below), below=one.below, before=one.before, after=one.after)
-        for one in _answers().sizes(path.request_id)
+        for one in services().queries.sizes(path.request_id)
     ]
     return _json(Sizes(buckets=buckets))
 
@@ -299,7 +294,7 @@ def sizes(path: RequestPath) -> Response:
 )
 def errors_csv(path: RequestPath) -> Response:
     """The rows that failed, with only the URLs that failed and the reason."""
-    file, found = _answers().errors_csv(path.request_id)
+    file, found = services().queries.errors_csv(path.request_id)
     answer = _download(file, f"text/csv; charset={found.charset}", found, "errors.csv")
     answer.content_length = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -317,7 +312,7 @@ def errors_csv(path: RequestPath) -> Response:
 )
 def images_zip(path: RequestPath) -> Response:
     """All compressed images of a request, streamed."""
-    files, found = _answers().files(path.request_id)
+    files, found = services().queries.files(path.request_id)
     archive = ZipStream(sized=True)
     for file, name in files:
         archive.add_path(file, name)
@@ -334,8 +329,8 @@ def images_zip(path: RequestPath) -> Response:
 )
 def cancel(path: RequestPath) -> Response:
     """End a request: what is done stays, the rest is cancelled, output.csv is written."""
-    changed = _control().cancel(path.request_id)
-    return _json(_answers().status(path.request_id), HTTPStatus.ACCEPTED if changed else HTTPStatus.OK)
+    changed = services().actions.cancel(path.request_id)
+    return _json(services().queries.status(path.request_id), HTTPStatus.ACCEPTED if changed else HTTPStatus.OK)
 
 
 @api.post(
@@ -346,9 +341,9 @@ def cancel(path: RequestPath) -> Response:
 )
 def retry(path: RequestPath) -> Response:
     """Work the failed and cancelled images again, in a new run."""
-    _control().retry(path.request_id)
-    current_app.extensions["worker"].submit(path.request_id)
-    return _json(_answers().status(path.request_id), HTTPStatus.ACCEPTED)
+    services().actions.retry(path.request_id)
+    services().worker.submit(path.request_id)
+    return _json(services().queries.status(path.request_id), HTTPStatus.ACCEPTED)
 
 
 @api.delete(
@@ -359,7 +354,7 @@ def retry(path: RequestPath) -> Response:
 )
 def delete(path: RequestPath) -> Response:
     """Remove a request that is done, with all its files."""
-    _control().delete(path.request_id)
+    services().actions.delete(path.request_id)
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -371,7 +366,7 @@ def delete(path: RequestPath) -> Response:
 )
 def list_deliveries(path: RequestPath) -> Response:
     """The webhook deliveries of a request, with every attempt."""
-    bodies = [_delivery(one, attempts) for one, attempts in _answers().deliveries(path.request_id)]
+    bodies = [_delivery(one, attempts) for one, attempts in services().queries.deliveries(path.request_id)]
     return _json(Deliveries(deliveries=bodies))
 
 
@@ -383,8 +378,8 @@ def list_deliveries(path: RequestPath) -> Response:
 )
 def redeliver(path: DeliveryPath) -> Response:
     """Send a webhook again, with the same `webhook-id`."""
-    _answers().job(path.request_id)
-    _control().redeliver(path.request_id, path.delivery_id)
+    services().queries.job(path.request_id)
+    services().actions.redeliver(path.request_id, path.delivery_id)
     answer: Response = list_deliveries(path)
     answer.status_code = HTTPStatus.ACCEPTED
     return answer
@@ -402,7 +397,7 @@ def redeliver(path: DeliveryPath) -> Response:
 )
 def output_csv(path: RequestPath) -> Response:
     """The result: the uploaded catalogue with the column `Output Image Urls`, in the same order."""
-    file, found = _answers().output_csv(path.request_id)
+    file, found = services().queries.output_csv(path.request_id)
     return _download(file, f"text/csv; charset={found.charset}", found, OUTPUT_NAME)
 
 
@@ -439,7 +434,7 @@ def processed_image(path: FilePath) -> Response:
     media_type = CONTENT_TYPES.get("." + path.filename.rpartition(".")[2])
     if media_type is None:
         raise NotFound(f"There is no file {shorten(path.filename, 200)!r}.")
-    answer = send_from_directory(_storage().images, path.filename, mimetype=media_type, max_age=YEAR_SECONDS)
+    answer = send_from_directory(services().storage.images, path.filename, mimetype=media_type, max_age=YEAR_SECONDS)
     answer.headers["Content-Security-Policy"] = SANDBOX
     return answer
 
@@ -452,7 +447,7 @@ def processed_image(path: FilePath) -> Response:
 )
 def sample() -> Response:
     """A catalogue whose images this server hosts itself."""
-    answer = Response(_uploads().sample(g.base_url), content_type="text/csv; charset=utf-8")
+    answer = Response(services().uploads.sample(g.base_url), content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = "attachment; filename=sample.csv"
     return answer
 
@@ -468,7 +463,7 @@ def sample() -> Response:
 )
 def receive_callback() -> Response:
     """Receive a callback: verified by its signature, stored once per `webhook-id`."""
-    _inbox().receive(dict(request.headers), request.get_data())
+    services().inbox.receive(dict(request.headers), request.get_data())
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -484,7 +479,7 @@ def list_callbacks() -> Response:
             sent_at=timestamp(callback.sent_at) or "",
             body=callback.body,
         )
-        for callback in _inbox().callbacks()
+        for callback in services().inbox.callbacks()
     ]
     return _json(Callbacks(callbacks=callbacks))
 
@@ -503,13 +498,11 @@ def health() -> Response:
 )
 def readiness() -> Response:
     """Whether the server can do its work: folders, database, worker."""
-    reason = current_app.extensions["health"].reason
-    works = current_app.extensions["worker"].is_any_active()
+    reason = services().health.reason
+    works = services().worker.is_any_active()
     if reason is None and not works:
         reason = "No process works the requests."
-    body = Readiness(
-        ready=reason is None, store=current_app.extensions["health"].reason is None, worker=works, reason=reason
-    )
+    body = Readiness(ready=reason is None, store=services().health.reason is None, worker=works, reason=reason)
     return _json(body, HTTPStatus.OK if body.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -527,35 +520,11 @@ def readiness() -> Response:
 )
 def metrics() -> Response:
     """Numbers for a monitoring system: images, bytes, seconds in each step, the queue, webhook attempts."""
-    body, content_type = current_app.extensions["metrics"].page(request.headers.get("Accept", ""))
+    body, content_type = services().metrics.page(request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
-
-
-def _door() -> Guard:
-    return current_app.extensions["door"]  # type: ignore[no-any-return]
-
-
-def _uploads() -> Uploads:
-    return current_app.extensions["uploads"]  # type: ignore[no-any-return]
-
-
-def _answers() -> Queries:
-    return current_app.extensions["answers"]  # type: ignore[no-any-return]
-
-
-def _control() -> Actions:
-    return current_app.extensions["control"]  # type: ignore[no-any-return]
-
-
-def _inbox() -> Inbox:
-    return current_app.extensions["inbox"]  # type: ignore[no-any-return]
-
-
-def _storage() -> Storage:
-    return current_app.extensions["storage"]  # type: ignore[no-any-return]
 
 
 def _json(body: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -622,7 +591,7 @@ def _uploaded_file() -> tuple[bytes, str]:
 def _dry_run(data: bytes, filename: str) -> Response:
     """Tell what was understood of a catalogue, good or bad, and store nothing."""
     try:
-        catalogue: ProductCSV | None = _uploads().read(data, filename)
+        catalogue: ProductCSV | None = services().uploads.read(data, filename)
         problems = catalogue.problems if catalogue else []
     except InvalidCSV as error:
         catalogue, problems = None, error.problems

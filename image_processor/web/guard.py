@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import cast
 
 from flask import Flask, Response, current_app, g, request, session
 
@@ -69,7 +70,7 @@ class RateLimit:
 
 
 class Guard:
-    """What every call passes before it is served."""
+    """The checks that every request passes before it is handled."""
 
     def __init__(
         self,
@@ -85,8 +86,9 @@ class Guard:
         self._uploads = RateLimit(uploads_per_minute)
         self._wrong_keys = RateLimit(WRONG_KEYS_PER_MINUTE)
 
-    def guard(self, app: Flask) -> None:
-        """Let every call of the application pass through this door."""
+    def init_app(self, app: Flask) -> None:
+        """Check every request of the application, and set the security headers of every response."""
+        app.extensions["guard"] = self
         app.before_request(self._know_the_host)
         app.before_request(self._know_the_caller)
         app.before_request(self._refuse_other_sites)
@@ -161,6 +163,11 @@ class Guard:
         """What the signed cookie holds: another key signs everybody out, and the cookie does not tell the key."""
         secret = str(current_app.secret_key).encode()
         return hmac.new(secret, self._api_key or b"", hashlib.sha256).hexdigest()
+
+
+def guard() -> Guard:
+    """The guard of the application that handles the current request."""
+    return cast(Guard, current_app.extensions["guard"])
 
 
 def _be_strict(answer: Response) -> Response:

@@ -8,19 +8,14 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, current_app, flash, g, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from image_processor.errors import InvalidCSV, NotFound, RequestError, Unauthorized
 from image_processor.jobs import (
     INBOX_PATH,
-    Actions,
-    Inbox,
-    Queries,
     StatusBody,
-    Thumbnails,
-    Uploads,
     client_is_gone,
     status_body,
     timestamp,
@@ -37,7 +32,8 @@ from image_processor.store import (
 )
 from image_processor.web.filters import moment, pretty, short_address, size
 from image_processor.web.forms import ActionForm, SignInForm, UploadForm
-from image_processor.web.guard import SIGN_IN_PATH, Guard
+from image_processor.web.guard import SIGN_IN_PATH, guard
+from image_processor.web.services import services
 
 PAGE = 50
 RECENT = 5
@@ -66,13 +62,13 @@ pages = Blueprint("pages", __name__)
 @pages.route("/", methods=["GET", "POST"])
 def index() -> ResponseReturnValue:
     """The upload form with the recent requests; a good upload leads to the page of its request."""
-    uploads: Uploads = current_app.extensions["uploads"]
+    uploads = services().uploads
     defaults = uploads.options()
     form = UploadForm(quality=defaults.quality, max_dimension=defaults.max_dimension)
     if not form.validate_on_submit():
         return _index(form, status=HTTPStatus.BAD_REQUEST if form.is_submitted() else HTTPStatus.OK)
     try:
-        _door().count_upload()
+        guard().count_upload()
         options = uploads.options(**form.options())
         accepted = uploads.accept(form.file.data.read(), form.file.data.filename or "", options, g.base_url)
     except RequestError as error:
@@ -84,7 +80,7 @@ def _index(
     form: UploadForm, error: RequestError | None = None, status: HTTPStatus = HTTPStatus.OK
 ) -> ResponseReturnValue:
     problems = error.problems[: InvalidCSV.MAX_LISTED] if isinstance(error, InvalidCSV) else []
-    recent, _ = _answers().jobs(RECENT)
+    recent, _ = services().queries.jobs(RECENT)
     page = render_template(
         "index.html", form=form, error=error, problems=problems, requests=recent, inbox=g.base_url + INBOX_PATH
     )
@@ -97,11 +93,11 @@ def sign_in() -> ResponseReturnValue:
     form = SignInForm()
     wanted = request.args.get("next", "")
     target = wanted if LOCAL_PATH.fullmatch(wanted) else url_for("pages.index")
-    if not _door().locked:
+    if not guard().locked:
         return redirect(target)
     status = HTTPStatus.OK
     if form.validate_on_submit():
-        if _door().sign_in(form.key.data):
+        if guard().sign_in(form.key.data):
             return redirect(target, HTTPStatus.SEE_OTHER)
         form.key.errors = ["This is not the key of this server."]
         status = HTTPStatus.FORBIDDEN
@@ -116,22 +112,24 @@ def history() -> ResponseReturnValue:
     """All requests, newest first, in pages; with `status` only those in one state."""
     states = [state.value for state in JobStatus]
     chosen = request.args.get("status", "")
-    found, next_cursor = _answers().jobs(PAGE, request.args.get("cursor") or None, chosen if chosen in states else None)
+    found, next_cursor = services().queries.jobs(
+        PAGE, request.args.get("cursor") or None, chosen if chosen in states else None
+    )
     return render_template("requests.html", requests=found, states=states, chosen=chosen, pager=_pager(next_cursor))
 
 
 @pages.get("/requests/<request_id>")
 def one_request(request_id: str) -> ResponseReturnValue:
     """One request: its progress while it runs, then its result."""
-    found = _answers().job(request_id)
+    found = services().queries.job(request_id)
     if not found.done:
-        return render_template("running.html", status=_answers().status(request_id))
+        return render_template("running.html", status=services().queries.status(request_id))
     return _result(found)
 
 
 def _result(found: Job) -> ResponseReturnValue:
     """The result: a sentence, the sizes, and one page of the images, filtered and searched."""
-    answers, status = _answers(), status_body(found)
+    answers, status = services().queries, status_body(found)
     show = request.args.get("show", "all")
     search = request.args.get("q", "").strip()
     chosen = SHOWN.get(show, SHOWN["all"])
@@ -172,7 +170,7 @@ def _by_row(images: Sequence[tuple[ProductImage, Product]]) -> list[list[tuple[P
 
 def _skipped(found: Job) -> list[Any]:
     """Some of the rows that were not worked at all: those among the first products. errors.csv has every one."""
-    products = _answers().status(found.id).products if found.invalid_rows else []
+    products = services().queries.status(found.id).products if found.invalid_rows else []
     return [product for product in products if product.error][:SKIPPED_AT_A_GLANCE]
 
 
@@ -185,8 +183,9 @@ def _verdict(status: StatusBody) -> str:
 @pages.get("/thumbnails/<request_id>/<name>")
 def thumbnail(request_id: str, name: str) -> ResponseReturnValue:
     """A small image of a result. Its address carries the size of the result, so that it may be kept for long."""
-    thumbnails: Thumbnails = current_app.extensions["thumbnails"]
-    return send_file(thumbnails.path(request_id, name, partial(client_is_gone, request.environ)), max_age=YEAR_SECONDS)
+    return send_file(
+        services().thumbnails.path(request_id, name, partial(client_is_gone, request.environ)), max_age=YEAR_SECONDS
+    )
 
 
 # ---- what can be done to a request ---------------------------------------------------------------------------------
@@ -195,7 +194,7 @@ def thumbnail(request_id: str, name: str) -> ResponseReturnValue:
 @pages.post("/requests/<request_id>/cancel")
 def cancel(request_id: str) -> ResponseReturnValue:
     """End a request; what is done stays."""
-    return _act(lambda: _control().cancel(request_id), "", url_for("pages.one_request", request_id=request_id))
+    return _act(lambda: services().actions.cancel(request_id), "", url_for("pages.one_request", request_id=request_id))
 
 
 @pages.post("/requests/<request_id>/retry")
@@ -203,8 +202,8 @@ def retry(request_id: str) -> ResponseReturnValue:
     """Work again what failed."""
 
     def start_again() -> None:
-        _control().retry(request_id)
-        current_app.extensions["worker"].submit(request_id)
+        services().actions.retry(request_id)
+        services().worker.submit(request_id)
 
     return _act(start_again, "", url_for("pages.one_request", request_id=request_id))
 
@@ -212,18 +211,18 @@ def retry(request_id: str) -> ResponseReturnValue:
 @pages.route("/requests/<request_id>/delete", methods=["GET", "POST"])
 def delete(request_id: str) -> ResponseReturnValue:
     """Ask whether the request shall go, with all its images; then remove it."""
-    found = _answers().job(request_id)
+    found = services().queries.job(request_id)
     if request.method == "GET":
         return render_template("delete.html", status=status_body(found))
     done = f"{found.filename or 'The request'} and its images are deleted."
-    return _act(lambda: _control().delete(request_id), done, url_for("pages.history"))
+    return _act(lambda: services().actions.delete(request_id), done, url_for("pages.history"))
 
 
 @pages.get("/requests/<request_id>/webhooks")
 def webhooks(request_id: str) -> ResponseReturnValue:
     """The webhook log of a request: deliveries, newest first, with every attempt, what was sent and what came back."""
-    found = _answers().job(request_id)
-    deliveries = _answers().deliveries(request_id)[::-1]
+    found = services().queries.job(request_id)
+    deliveries = services().queries.deliveries(request_id)[::-1]
     pending = [one.due_at for one, _ in deliveries if one.state == DeliveryState.PENDING and one.due_at]
     return render_template(
         "webhooks.html",
@@ -238,7 +237,7 @@ def webhooks(request_id: str) -> ResponseReturnValue:
 def redeliver(request_id: str, delivery_id: str) -> ResponseReturnValue:
     """Send a webhook once more."""
     page = url_for("pages.webhooks", request_id=request_id)
-    return _act(lambda: _control().redeliver(request_id, delivery_id), "The webhook is being sent again.", page)
+    return _act(lambda: services().actions.redeliver(request_id, delivery_id), "The webhook is being sent again.", page)
 
 
 def _act(action: Callable[[], object], done: str, page: str) -> ResponseReturnValue:
@@ -265,8 +264,7 @@ def _is_ours(address: str | None) -> bool:
 @pages.get("/inbox")
 def inbox() -> ResponseReturnValue:
     """The callbacks this server received: for trying webhooks without anybody else."""
-    received: Inbox = current_app.extensions["inbox"]
-    return render_template("inbox.html", callbacks=received.callbacks(), address=g.base_url + INBOX_PATH)
+    return render_template("inbox.html", callbacks=services().inbox.callbacks(), address=g.base_url + INBOX_PATH)
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
@@ -315,15 +313,3 @@ def _number(text: str | None) -> int:
 
 for to_words in (size, moment, pretty, short_address, timestamp):
     pages.add_app_template_filter(to_words)
-
-
-def _door() -> Guard:
-    return current_app.extensions["door"]  # type: ignore[no-any-return]
-
-
-def _answers() -> Queries:
-    return current_app.extensions["answers"]  # type: ignore[no-any-return]
-
-
-def _control() -> Actions:
-    return current_app.extensions["control"]  # type: ignore[no-any-return]

@@ -312,7 +312,7 @@ def test_requests_are_listed_and_shown(run: Callable[..., Result], request_id: s
 
 def test_a_webhook_is_made_due_again(run: Callable[..., Result], application: Flask, request_id: str) -> None:
     with application.app_context():
-        application.extensions["worker"]._pipeline.fail(request_id, "It could not be worked.")
+        application.extensions["services"].worker._pipeline.fail(request_id, "It could not be worked.")
     shown = run("requests", "show", request_id).stdout
     delivery_id = next(word for word in shown.split() if word.startswith("msg_"))
 
@@ -326,7 +326,7 @@ def test_prune_removes_old_requests_and_orphans(
     run: Callable[..., Result], application: Flask, request_id: str, tmp_path: Path
 ) -> None:
     with application.app_context():
-        application.extensions["worker"]._pipeline.fail(request_id, "It could not be worked.")
+        application.extensions["services"].worker._pipeline.fail(request_id, "It could not be worked.")
     orphan = tmp_path / "processed_images" / "00000000-0000-4000-8000-000000000000"
     orphan.mkdir()
 

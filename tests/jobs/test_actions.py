@@ -404,7 +404,7 @@ def finished_request(application: Flask, days_ago: int, number: int) -> str:
     """A request that was done some days ago, with files."""
     request_id = f"00000000-0000-4000-8000-{number:012}"
     at = datetime.now(UTC) - timedelta(days=days_ago)
-    storage = application.extensions["storage"]
+    storage = application.extensions["services"].storage
     storage.keep_upload(request_id, CSV)
     storage.make_folder(request_id)
     with storage.new_image(request_id) as new:
@@ -436,8 +436,8 @@ def test_no_transaction_inserts_or_links_more_than_2_000_images(tmp_path: Path, 
 
     with application.app_context():
         event.listen(db.engine, "commit", note)
-        application.extensions["worker"]._pipeline.run(request_id)
-    request = application.extensions["answers"].job(request_id)
+        application.extensions["services"].worker._pipeline.run(request_id)
+    request = application.extensions["services"].queries.job(request_id)
 
     assert (request.total, request.failed, request.status) == (10_000, 10_000, "Completed")
     assert totals[-1] == (10_000, 10_000 - len(urls))
@@ -449,11 +449,11 @@ def test_no_transaction_inserts_or_links_more_than_2_000_images(tmp_path: Path, 
 def test_old_requests_are_pruned_by_age_with_their_files(application: Flask, tmp_path: Path) -> None:
     old, young = finished_request(application, 40, 1), finished_request(application, 3, 2)
 
-    assert application.extensions["control"].prune(30) == 1
+    assert application.extensions["services"].actions.prune(30) == 1
 
     assert [path.name for path in (tmp_path / "p").iterdir()] == [young]
     assert [path.stem for path in (tmp_path / "i" / "uploads").iterdir()] == [young]
-    assert application.extensions["answers"].job(young)
+    assert application.extensions["services"].queries.job(young)
     assert old != young
 
 
@@ -464,7 +464,7 @@ def test_files_that_belong_to_no_request_are_removed_and_no_others(application: 
     (orphan / "1-1.jpg").write_bytes(b"x")
     (tmp_path / "p" / "somebody else's").mkdir()
 
-    assert application.extensions["control"].remove_orphans() == 1
+    assert application.extensions["services"].actions.remove_orphans() == 1
 
     assert {path.name for path in (tmp_path / "p").iterdir()} == {kept, "somebody else's"}
 

@@ -53,7 +53,7 @@ def rights(folder: Path) -> dict[str, str]:
 
 def test_only_images_can_be_read_by_others_whatever_the_umask_is(umask: None, tmp_path: Path) -> None:
     app = create_app(instance_path=tmp_path / "instance", processed_images_path=tmp_path / "images")
-    storage: Storage = app.extensions["storage"]
+    storage: Storage = app.extensions["services"].storage
     storage.keep_upload("r1", b"catalogue")
     storage.make_folder("r1")
     for new_file in (storage.new_image, storage.new_thumbnail):

@@ -29,7 +29,7 @@ def client(application: Flask) -> Iterator[FlaskClient]:
 
 
 def stored(application: Flask) -> list[Path]:
-    return list(application.extensions["storage"].images.parent.rglob("uploads/*"))
+    return list(application.extensions["services"].storage.images.parent.rglob("uploads/*"))
 
 
 def upload(client: FlaskClient, data: bytes, name: str = "catalogue.csv", **options: str) -> Any:

@@ -102,7 +102,7 @@ def test_open_folders_answer_for_themselves(locked: Flask, path: str) -> None:
 
 def test_the_hosted_image_needs_no_key_and_the_catalogue_beside_it_does(locked: Flask) -> None:
     request_id = "5ba9aab8-b23c-4152-9290-1da736f716cf"
-    folder = locked.extensions["storage"].images / request_id
+    folder = locked.extensions["services"].storage.images / request_id
     folder.mkdir()
     (folder / "1-1.jpg").write_bytes(b"picture")
     (folder / "output.csv").write_bytes(b"prices")

@@ -326,13 +326,13 @@ def test_a_body_over_the_limit_is_told_with_the_limit(tmp_path: Path) -> None:
 
 
 def test_a_defect_is_a_problem_without_its_details(worked: Worked, caplog: pytest.LogCaptureFixture) -> None:
-    del worked.application.extensions["metrics"]
+    del worked.application.extensions["services"]
 
     answer = worked.client.get("/metrics")
 
     assert (answer.status_code, answer.content_type) == (500, PROBLEM)
     assert answer.get_json()["type"] == "/problems/internal-server-error"
-    assert "metrics" not in answer.get_json()["detail"]
+    assert "services" not in answer.get_json()["detail"]
     assert "KeyError" in caplog.text
 
 
