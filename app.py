@@ -1,18 +1,12 @@
-"""The top of the house: reads the settings, builds everything once, wires it together. Nobody imports this module."""
-
-import gc
-
-# The imports make half a million objects that stay. To look through them again and again, and at the end once more,
-# took a third of the time of a short command.
-gc.disable()
+"""The application: reads the settings, builds every part once, connects them. No module imports this one."""
 
 import fcntl
+import gc
 import logging
 import os
 import secrets
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -75,9 +69,6 @@ from image_processor.web import (
     read_reference,
 )
 
-gc.freeze()
-gc.enable()
-
 VERSION = "0.1.0"
 DO_NOT_TRY_AGAIN = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
 # An image that takes longer is processed once more, alone, so that slow images do not hold the others up.
@@ -115,12 +106,10 @@ def _create_app(settings: Settings) -> Flask:
 def serve() -> Flask:
     """The application for gunicorn; when a setting makes no sense, one sentence instead of a traceback."""
     try:
-        app = create_app()
+        return create_app()
     except ConfigError as error:
         log.critical("SKUlight does not start. %s", error)
         sys.exit(DO_NOT_TRY_AGAIN)
-    threading.Thread(target=_compile_templates, args=(app,), name="templates", daemon=True).start()
-    return app
 
 
 # ---- the application -----------------------------------------------------------------------------------------------
@@ -377,12 +366,6 @@ def _warm_up() -> None:
     # What is loaded now stays. The garbage collector looked through all of it again and again: 3% of the time.
     gc.collect()
     gc.freeze()
-
-
-def _compile_templates(app: Flask) -> None:
-    """Get the pages ready, so that nobody waits for it who opens one first: 0.1 s for that of a request."""
-    for template in Path(app.root_path, str(app.template_folder)).glob("*.html"):
-        app.jinja_env.get_template(template.name)
 
 
 def _tidy(actions: Actions, retention_days: int) -> None:
