@@ -1,11 +1,9 @@
 """The documents match the code."""
 
 import ast
-import importlib
 import inspect
 import json
 import os
-import pkgutil
 import re
 import subprocess
 import sys
@@ -25,8 +23,7 @@ from sqlalchemy import Column
 from sqlalchemy.dialects import sqlite
 
 import app as wiring
-import image_processor
-from image_processor import errors
+from image_processor import errors, imaging, jobs
 from image_processor.config import PREFIX, Settings
 from image_processor.store import models
 
@@ -303,16 +300,10 @@ def test_every_command_is_in_the_design_and_the_reverse(built: Flask) -> None:
 
 def test_every_function_of_the_workers_exists() -> None:
     stated = first_words(section("## Asynchronous workers"), "function | runs in | takes | guarantees | when it fails")
-    classes: dict[str, list[type]] = {}  # two modules may have a class of the same name
-    for module in pkgutil.walk_packages(image_processor.__path__, "image_processor."):
-        for name, value in vars(importlib.import_module(module.name)).items():
-            if inspect.isclass(value):
-                classes.setdefault(name, []).append(value)
 
     for name in stated:
-        owner, _, method = name.split("`")[0].partition(".")
-        assert owner in classes, name
-        assert not method or any(hasattr(found, method) for found in classes[owner]), name
+        owner, method = name.split(".")
+        assert hasattr((vars(jobs) | vars(imaging))[owner], method), name
 
 
 # ---- links and lists -----------------------------------------------------------------------------------------------
