@@ -9,7 +9,7 @@ run: .venv/run.done
 	@exec $(BIN)/gunicorn
 
 demo: .venv/run.done
-	@$(BIN)/python bench/demo.py
+	@$(BIN)/python scripts/demo.py
 
 # `make bench BENCH="--only bars --quick"`: some sections only, with few images.
 bench: .venv/run.done

@@ -403,9 +403,9 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:
 
 
 def test_the_demonstration_shows_the_whole_job() -> None:
-    told = done_in(ROOT, [sys.executable, "bench/demo.py"])
+    printed = done_in(ROOT, [sys.executable, "scripts/demo.py"])
 
-    assert "10 of 10 images compressed" in told
+    assert "10 of 10 images compressed" in printed
 
 
 def test_the_examples_of_the_readme_work(server: Callable[..., SkulightServer], tmp_path: Path) -> None:

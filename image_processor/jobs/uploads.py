@@ -25,7 +25,7 @@ from image_processor.urls import check_url
 MAX_KEY_LENGTH = 255
 RETRY_SECONDS = 10
 
-# The images under static/samples/, drawn by bench/make_samples.py.
+# The images under static/samples/.
 SAMPLE_PRODUCTS = (
     ("Stoneware mug", ("mug-front.jpg", "mug-upright.jpg")),
     ("Table lamp", ("lamp.jpg", "lamp-shade.avif")),

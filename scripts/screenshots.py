@@ -1,8 +1,8 @@
-"""Make docs/screenshots/: the main states of the pages, on the project's own samples.
+"""Takes docs/screenshots/: the main states of the pages, with the sample images.
 
-    .venv/bin/python bench/screenshots.py [FOLDER]
+    .venv/bin/python scripts/screenshots.py [FOLDER]
 
-Needs playwright and Chromium. Starts a server of its own, in a temporary folder.
+Needs playwright and Chromium. Starts a server in a temporary folder.
 """
 
 import io
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from servers import SkulightServer  # noqa: E402 - the tests' servers, found by the path above
+from servers import SkulightServer  # noqa: E402 - found by the path above
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -31,7 +31,7 @@ BAD_ROWS = '6.,,https://shop.example/chair.jpg\n7.,Bench,shop/bench.jpg\n8.,Stoo
 
 
 def main() -> int:
-    """Take all images."""
+    """Take all screenshots."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="skulight-screenshots-") as place, sync_playwright() as playwright:
@@ -101,22 +101,22 @@ def _file(name: str, content: bytes) -> Any:
 
 
 def _many(url: str) -> bytes:
-    """The products of the sample many times over, each with addresses of its own, so that the work takes a while."""
+    """The sample many times over, with different URLs, so that the job takes a while."""
     names = sorted(path.name for path in (ROOT / "static" / "samples").iterdir() if path.suffix == ".jpg")
     rows = [f"{n}.,Product {n},{url}/static/samples/{names[n % len(names)]}?n={n}" for n in range(1, 200)]
     return (HEADER + "\n".join(rows) + "\n").encode()
 
 
 def _take(page: Page, path: Path) -> None:
-    """Take the visible part, in as few colours as it takes to stay below MOST_BYTES."""
+    """Take the visible part, in as few colours as keep it below MOST_BYTES."""
     page.evaluate(
         "Promise.all(Array.from(document.images, image => image.complete || new Promise(done => "
         "{ image.loading = 'eager'; image.onload = image.onerror = done; })))"
     )
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    screenshot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     for colours in (256, 128, 64, 32):
         file = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        screenshot.quantize(colours, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
         if file.tell() <= MOST_BYTES:
             break
     path.write_bytes(file.getvalue())

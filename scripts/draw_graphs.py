@@ -1,8 +1,8 @@
 """The graphs of docs/performance.md, from the figures in bench/results.json.
 
-    .venv-bench/bin/python bench/draw.py RESULTS FOLDER
+    .venv-bench/bin/python scripts/draw_graphs.py RESULTS FOLDER
 
-The same figures give the same files, byte for byte. `bench/run.py` calls it; it needs the bench's own environment.
+The same figures give the same files, byte for byte. `bench/run.py` runs it; it needs the bench's own environment.
 """
 
 import json
@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-# A paper of its own, so that the graphs read in a light page and in a dark one; hues that the colour-blind tell apart.
-PAPER, INK, SOFT, LINES = "#ffffff", "#1f2328", "#59636e", "#d9dee3"
+# A ground of its own, so that the graphs are readable on light and dark pages; hues that the colour-blind distinguish.
+GROUND, INK, SOFT, LINES = "#ffffff", "#1f2328", "#59636e", "#d9dee3"
 BLUE, ORANGE, GREEN = "#0b62b8", "#c2540a", "#1a7f4b"
 STYLE = {
     "svg.hashsalt": "skulight",
@@ -45,14 +45,14 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 2,
     "lines.markersize": 6,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
+    "figure.facecolor": GROUND,
+    "axes.facecolor": GROUND,
+    "savefig.facecolor": GROUND,
 }
 
 
 def by_number(runs: dict[str, Any]) -> Figure:
-    """CPU time of an image, and the memory, by the number of images."""
+    """CPU time per image, and peak memory, by the number of images."""
     figure, (cost, memory) = pyplot.subplots(1, 2, figsize=(9, 3.6))
     for size, colour in (("64", BLUE), ("800", ORANGE)):
         some = [run for run in runs.values() if run["size"] == size]
@@ -70,7 +70,7 @@ def by_number(runs: dict[str, Any]) -> Figure:
 
 
 def by_size(sizes: dict[str, Any]) -> Figure:
-    """Milliseconds for an image by its pixels: the product, and the codec bound as a broken line."""
+    """Milliseconds per image by its pixels: SKUlight, and the codec bound as a dashed line."""
     figure, axes = pyplot.subplots(figsize=(9, 4.4))
     pixels = [_pixels(size) for size in sizes]
     for format, colour in (("jpeg", BLUE), ("webp", GREEN), ("png", ORANGE)):
@@ -88,7 +88,7 @@ def by_size(sizes: dict[str, Any]) -> Figure:
 
 
 def by_distance(distances: dict[str, Any]) -> Figure:
-    """Images per second by how long the image host takes to answer."""
+    """Images per second by the latency of the image host."""
     figure, axes = pyplot.subplots(figsize=(9, 3.6))
     milliseconds = [int(distance) for distance in distances]
     for name, colour, label in (
