@@ -1,4 +1,4 @@
-"""The bars of throughput: what the product must reach beside the codec bound, each the median of alternating runs."""
+"""The bars of throughput beside the codec bound; each is the median of alternating runs."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ from plan import Figures, Plan, alternating, bound, product
 from server_run import Job
 
 BASELINE = {"JPEG_OPTIMIZE": "0", "JPEG_PROGRESSIVE": "0"}
-# What the document recommends for image hosts that are far away.
+# What docs/performance.md recommends for distant image hosts.
 FAR_HOST = {"PER_HOST_CONNECTIONS": "96", "DOWNLOAD_THREADS": "96"}
 LATENCY = 0.2
 

@@ -1,7 +1,7 @@
-"""What is uploaded in the bench: images that weigh what photographs weigh, and catalogues of their URLs.
+"""What is uploaded in the bench: images of the size of photographs, and catalogues of their URLs.
 
-The images are made once, from fixed seeds, and kept in `bench/.cache`: `800/jpeg/00.jpg` to `99.jpg`. Of large ones
-there are only a few different; the other names are links to them.
+The images are made once, from fixed seeds, and kept in `bench/.cache`: `800/jpeg/00.jpg` to `99.jpg`. Only a few of the
+large ones differ; the other names are links to them.
 """
 
 import csv
@@ -33,9 +33,9 @@ HEAD: Final = ("S. No.", "Product Name", "Input Image Urls")
 
 
 def photo(width: int, height: int, seed: int) -> Image.Image:
-    """Something like a photograph: each finer detail fainter than the one before, an edge, and the grain of a sensor.
+    """Something like a photograph: detail of several scales, an edge, and grain.
 
-    An 800×800 one weighs 100 to 200 KB as a JPEG of quality 90, as product images do.
+    An 800×800 one has 100 to 200 KB as a JPEG of quality 90, as product images do.
     """
     random = np.random.default_rng(seed)
     values = np.full((height, width, 3), 128, np.float32)
@@ -50,8 +50,8 @@ def photo(width: int, height: int, seed: int) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
-def pictures(size: str, format: str, cache: Path = CACHE) -> Path:
-    """The folder with the images of a size (`SIZES`) and a format (`EXTENSIONS`); made when it is not there."""
+def image_folder(size: str, format: str, cache: Path = CACHE) -> Path:
+    """The folder with the images of a size (`SIZES`) and a format (`EXTENSIONS`); made if missing."""
     folder = cache / size / format
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def _make(folder: Path, size: str, format: str) -> None:
 
 
 def urls(base: str, size: str, format: str, images: int) -> list[str]:
-    """That many different URLs at an origin."""
+    """That many different URLs on an image host."""
     return [f"{base}/{size}/{format}/{number:06}.{EXTENSIONS[format]}" for number in range(images)]
 
 

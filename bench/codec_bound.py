@@ -1,10 +1,10 @@
-"""The codec bound: the same images with the same settings, decoded and encoded, and nothing else.
+"""The codec bound: the same images with the same settings, only decoded and encoded.
 
     python bench/codec_bound.py SIZE FORMAT IMAGES [--folder FOLDER] [--baseline]
 
-The bytes are in memory, the results go into real files, and there is one thread more than there are CPUs, the fastest
-number here. For JPEG and WebP it is plain Pillow. For PNG it is the product's own encoder,
-because its palette and its squeezer are the setting. Prints JSON: images per second, CPU milliseconds per image.
+From memory into real files, with one thread more than there are CPUs, which is fastest. For JPEG and WebP it is plain
+Pillow, for PNG SKUlight's own encoder, because its palette and oxipng are the setting. Prints JSON: images per second,
+CPU milliseconds per image.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from catalogue import EXTENSIONS, NAMES, SIZES, pictures
+from catalogue import EXTENSIONS, NAMES, SIZES, image_folder
 from PIL import Image
 
 from image_processor.imaging.decoder import Picture
@@ -31,7 +31,7 @@ MAX_DIMENSION = 2048
 
 
 def decoded(data: bytes) -> Image.Image:
-    """The image, no longer than MAX_DIMENSION, by the shortest way: what can be left out is not even decoded."""
+    """The image, no longer than MAX_DIMENSION; a JPEG is decoded at a reduced size where that is enough."""
     image = Image.open(io.BytesIO(data))
     longest = max(image.size)
     if longest <= MAX_DIMENSION:
@@ -53,11 +53,11 @@ def encode(image: Image.Image, format: str, path: Path, jpeg: dict[str, Any]) ->
 
 def measure(size: str, format: str, images: int, folder: Path, *, baseline: bool = False) -> dict[str, float]:
     """Images per second and CPU milliseconds per image; `baseline` writes JPEGs neither optimised nor progressive."""
-    sources = [path.read_bytes() for path in sorted(pictures(size, format).iterdir())]
+    originals = [path.read_bytes() for path in sorted(image_folder(size, format).iterdir())]
     jpeg = {"optimize": not baseline, "progressive": not baseline}
 
     def compress(number: int) -> None:
-        encode(decoded(sources[number % NAMES]), format, folder / f"{number}.{EXTENSIONS[format]}", jpeg)
+        encode(decoded(originals[number % NAMES]), format, folder / f"{number}.{EXTENSIONS[format]}", jpeg)
 
     compress(0)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 1) as pool:
@@ -69,7 +69,7 @@ def measure(size: str, format: str, images: int, folder: Path, *, baseline: bool
 
 
 def _cpu_seconds() -> float:
-    return sum(os.times()[:4])  # the PNG squeezer works in child processes
+    return sum(os.times()[:4])  # oxipng runs in child processes
 
 
 def main() -> int:
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("format", choices=EXTENSIONS)
     parser.add_argument("images", type=int)
-    parser.add_argument("--folder", type=Path, help="where the results are written; a temporary one without it")
+    parser.add_argument("--folder", type=Path, help="where the results are written; by default a temporary one")
     parser.add_argument("--baseline", action="store_true", help="JPEG_OPTIMIZE=0 and JPEG_PROGRESSIVE=0")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="skulight-bench-", dir=given.folder) as folder:

@@ -12,9 +12,9 @@ SECONDS: Final = 900
 
 
 def program(name: str) -> str:
-    """The path of a program in the environment, which is made first where it is missing or out of date.
+    """The path of a program in the environment, which is made first if it is missing or out of date.
 
-    Raises BrokenRun when it cannot be made, as without a network.
+    Raises BrokenRun when that fails.
     """
     done = FOLDER / "bench.done"
     if not done.exists() or done.stat().st_mtime < REQUIREMENTS.stat().st_mtime:

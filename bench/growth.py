@@ -1,10 +1,10 @@
-"""How cost grows: with the size of the images, with their number, with the distance of the image host."""
+"""How cost grows with the size of the images, with their number, and with the latency of the image host."""
 
 from bars import FAR_HOST
 from plan import Figures, Plan, bound, product
 from server_run import Job
 
-# How many images of each size and format: enough for half a minute or so. A PNG costs some twenty times a JPEG.
+# How many images of each size and format: about half a minute. A PNG takes some twenty times as long as a JPEG.
 SIZE_IMAGES = {
     "200": {"jpeg": 4_000, "png": 400, "webp": 3_000},
     "800": {"jpeg": 1_500, "png": 100, "webp": 500},
@@ -23,7 +23,7 @@ DISTANCES = (0, 50, 100, 200, 400)  # milliseconds
 
 
 def sizes(plan: Plan) -> Figures:
-    """Every size in every format: the product and the bound, one run each."""
+    """Every size in every format: SKUlight and the codec bound, one run each."""
     figures: Figures = {}
     for size, formats in SIZE_IMAGES.items():
         figures[size] = {}
@@ -48,7 +48,7 @@ def numbers(plan: Plan) -> Figures:
 
 
 def distances(plan: Plan) -> Figures:
-    """The same catalogue from image hosts that answer later and later, with the defaults and set for it."""
+    """The same catalogue from image hosts of rising latency, with the defaults and with the settings for it."""
     figures: Figures = {}
     images = plan.images(2_000)
     for distance in DISTANCES:

@@ -1,9 +1,9 @@
-"""What hostile images cost the others: an ordinary catalogue, alone and beside one of hostile files.
+"""What hostile images cost other jobs: an ordinary catalogue, alone and beside one of hostile images.
 
     .venv/bin/python bench/hostile.py
 
-Prints JSON: seconds of the ordinary catalogue, alone and beside; the slowest answer of /healthz; seconds to cancel and
-delete the hostile job; the most memory (RSS) of all processes together.
+Prints JSON: seconds of the ordinary catalogue, alone and beside; the slowest response of /healthz; seconds to cancel
+and to delete the hostile job; the most memory (RSS) of all processes together.
 """
 
 import json
@@ -18,15 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import requests
-from catalogue import catalogue, pictures
+from catalogue import catalogue, image_folder
 from hostile_images import HOSTILE
 from processes import end_in_order, rss_bytes
-from server_run import product
+from server_run import finished, product, upload
 from servers import ImageHost, Page, image_host
 
 IMAGES = 400
-COPIES = 3  # of each hostile file, under different URLs
-SECONDS = 900
+COPIES = 3  # of each hostile image, with different URLs
 
 
 def main() -> int:
@@ -34,27 +33,19 @@ def main() -> int:
     end_in_order()
     with image_host() as host, product({}) as (base, session):
         ordinary, hostile = _ordinary(host), _hostile(host)
-        alone = _timed(base, ordinary)
+        alone = _seconds(base, ordinary)
         with _watched(base, session) as worst:
-            hostile_id = _upload(base, hostile)
-            beside = _timed(base, [f"{url}?2" for url in ordinary])
-            counts = _status(base, hostile_id)["counts"]
-            began = time.monotonic()
-            requests.post(f"{base}/api/v1/requests/{hostile_id}/cancel", timeout=60).raise_for_status()
-            while not _status(base, hostile_id)["done"]:
-                time.sleep(0.05)
-            cancelled = time.monotonic() - began
-            requests.delete(f"{base}/api/v1/requests/{hostile_id}", timeout=60).raise_for_status()
-            deleted = time.monotonic() - began - cancelled
-            whole_id = _upload(base, [f"{url}?3" for url in hostile])
-            _await(base, whole_id)
-            whole = _status(base, whole_id)
+            hostile_id = upload(base, catalogue(hostile))
+            beside = _seconds(base, [f"{url}?2" for url in ordinary])
+            counts = requests.get(f"{base}/status/{hostile_id}", timeout=60).json()["counts"]
+            cancelled, deleted = _cancel_and_delete(base, hostile_id)
+            status, _ = finished(base, upload(base, catalogue([f"{url}?3" for url in hostile])))
     figures = {
         "alone_seconds": alone,
         "beside_seconds": beside,
         "bar_seconds": 1.5 * alone + 5,
         "hostile_counts_then": counts,
-        "hostile_counts": whole["counts"],
+        "hostile_counts": status["counts"],
         "cancel_seconds": cancelled,
         "delete_seconds": deleted,
         **worst,
@@ -64,10 +55,10 @@ def main() -> int:
 
 
 def _ordinary(host: ImageHost) -> list[str]:
-    sources = [path.read_bytes() for path in sorted(pictures("800", "jpeg").iterdir())]
+    images = [path.read_bytes() for path in sorted(image_folder("800", "jpeg").iterdir())]
     for number in range(IMAGES):
         for query in ("", "?2"):
-            host.pages[f"/{number}.jpg{query}"] = Page(sources[number % len(sources)], delay=0.1)
+            host.pages[f"/{number}.jpg{query}"] = Page(images[number % len(images)], delay=0.1)
     return [host.url(f"/{number}.jpg") for number in range(IMAGES)]
 
 
@@ -80,37 +71,26 @@ def _hostile(host: ImageHost) -> list[str]:
     return [host.url(f"/{name}-{copy}") for copy in range(COPIES) for name in HOSTILE]
 
 
-def _timed(base: str, urls: list[str]) -> float:
+def _seconds(base: str, urls: list[str]) -> float:
     began = time.monotonic()
-    request_id = _upload(base, urls)
-    _await(base, request_id)
-    counts = _status(base, request_id)["counts"]
-    if counts["succeeded"] != len(urls):
-        sys.exit(f"The ordinary catalogue has failures: {counts}")
+    status, _ = finished(base, upload(base, catalogue(urls)), 0.1)
+    if status["counts"]["succeeded"] != len(urls):
+        sys.exit(f"The ordinary catalogue has failures: {status['counts']}")
     return time.monotonic() - began
 
 
-def _upload(base: str, urls: list[str]) -> str:
-    answer = requests.post(f"{base}/upload", files={"file": ("c.csv", catalogue(urls), "text/csv")}, timeout=60)
-    answer.raise_for_status()
-    return str(answer.json()["request_id"])
-
-
-def _status(base: str, request_id: str) -> dict[str, dict[str, int]]:
-    return dict(requests.get(f"{base}/status/{request_id}", timeout=60).json())
-
-
-def _await(base: str, request_id: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not _status(base, request_id)["done"]:
-        if time.monotonic() > deadline:
-            sys.exit(f"Not done after {SECONDS} s: {_status(base, request_id)['counts']}")
-        time.sleep(0.1)
+def _cancel_and_delete(base: str, request_id: str) -> tuple[float, float]:
+    began = time.monotonic()
+    requests.post(f"{base}/api/v1/requests/{request_id}/cancel", timeout=60).raise_for_status()
+    finished(base, request_id)
+    cancelled = time.monotonic() - began
+    requests.delete(f"{base}/api/v1/requests/{request_id}", timeout=60).raise_for_status()
+    return cancelled, time.monotonic() - began - cancelled
 
 
 @contextmanager
 def _watched(base: str, session: int) -> Iterator[dict[str, float]]:
-    """The slowest answer of /healthz and the most memory, while something runs."""
+    """The slowest response of /healthz, and the most memory meanwhile."""
     worst = {"healthz_seconds": 0.0, "memory_bytes": 0.0}
     ended = threading.Event()
 

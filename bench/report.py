@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/report.py
 
-So the document says what bench/results.json says, and nothing else; a test holds it to that.
+A test holds the document to bench/results.json.
 """
 
 import re
@@ -41,11 +41,11 @@ def _section(name: str, kept: dict[str, Any]) -> str:
 
 
 def _circumstances(measured: dict[str, Any]) -> str:
-    look = " A quick look with few images and one round: no measurement." if measured["quick"] else ""
+    quick = " With few images and one round: no measurement." if measured["quick"] else ""
     return (
         f"<sub>{measured['date']}, commit {measured['commit']}; {measured['cpus']} CPUs ({measured['cpu']}), "
         f"{measured['system']}, Python {measured['python']}, Pillow {measured['pillow']}; image host "
-        f"without latency: {measured['origin']}.{look}</sub>"
+        f"without latency: {measured['origin']}.{quick}</sub>"
     )
 
 

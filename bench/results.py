@@ -16,12 +16,12 @@ RESULTS: Final = Path(__file__).resolve().parent / "results.json"
 
 
 def load(path: Path = RESULTS) -> dict[str, Any]:
-    """Every section that was ever measured."""
+    """All sections."""
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def keep(section: str, figures: Any, *, quick: bool, origin: str, path: Path = RESULTS) -> dict[str, Any]:
-    """Put the figures of a section into the file; gives the section as it stands there."""
+    """Save the figures of a section; gives the section as it is in the file."""
     kept = {"measured": circumstances(quick, origin), "figures": _rounded(figures)}
     sections = dict(sorted((load(path) | {section: kept}).items()))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def keep(section: str, figures: Any, *, quick: bool, origin: str, path: Path = R
 
 
 def circumstances(quick: bool, origin: str) -> dict[str, Any]:
-    """When, on what and with what it was measured."""
+    """The date, the machine and the versions of a measurement."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "quick": quick,
@@ -52,7 +52,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    """The commit that was measured; with a plus when the product was not quite that."""
+    """The commit that was measured, with a plus if there were uncommitted changes."""
     try:
         asked = [("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "app.py", "image_processor")]
         commit, changes = (
@@ -67,7 +67,7 @@ def _commit() -> str:
 
 
 def _rounded(figures: Any) -> Any:
-    """Four significant digits say all that a measurement knows."""
+    """Four significant digits."""
     if isinstance(figures, dict):
         return {name: _rounded(value) for name, value in figures.items()}
     if isinstance(figures, (list, tuple)):

@@ -1,7 +1,7 @@
 """The whole job beside img2dataset: a list of URLs in, compressed files out, from the start of the command to its end.
 
-Both encode baseline JPEGs of quality 50, with a process or a compress thread for every CPU. img2dataset gets the number
-of threads and of shards that it is fastest with, which is looked for first, on a shorter list.
+Both encode baseline JPEGs of quality 50, with a process for every CPU. img2dataset gets the number of threads and of
+shards that it is fastest with, which is determined first, with fewer images.
 """
 
 import os
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from bars import BASELINE
-from catalogue import CACHE, catalogue, pictures, urls
+from catalogue import CACHE, catalogue, image_folder, urls
 from environment import installed, program
 from origin import origin
 from PIL import Image
@@ -28,12 +28,12 @@ PROCESSES = len(os.sched_getaffinity(0))
 THREADS = (8, 16, 32, 64, 128)
 SHARDS_PER_PROCESS = (1, 2, 5)
 SECONDS = 1_800
-LOOKED_AT = 20  # images that are decoded after each run
+CHECKED = 20  # images that are decoded after each run
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What img2dataset leaves to its user. A shard is worked by one process."""
+    """Settings of img2dataset. A shard is processed by one process."""
 
     threads: int
     shards: int
@@ -45,7 +45,7 @@ class Choice:
 
 def measure(plan: Plan) -> Figures:
     """Seconds of both, in turns."""
-    pictures(SIZE, "jpeg")
+    image_folder(SIZE, "jpeg")
     images = plan.images(IMAGES)
     theirs = program("img2dataset")
     with origin(CACHE) as host:
@@ -94,7 +94,7 @@ def _skulight(addresses: list[str]) -> Figures:
         seconds = _timed(lambda: run(command, seconds=SECONDS, env=environment))
         if not output.exists():
             raise BrokenRun("SKUlight wrote no output.csv.")
-        _look_at(folder / "processed_images", len(addresses))
+        _check(folder / "processed_images", len(addresses))
         return {"seconds": seconds}
 
 
@@ -110,26 +110,26 @@ def _img2dataset(command: str, choice: Choice, addresses: list[str]) -> Figures:
             "processes_count": PROCESSES, "thread_count": choice.threads,
             "number_sample_per_shard": choice.shard_size(len(addresses)),
         }  # fmt: skip
-        # It is told to ask nobody: neither for newer versions nor to send figures away.
+        # No look-up of newer versions, no telemetry.
         environment = plain_environment() | {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         seconds = _timed(lambda: run([command, *words], seconds=SECONDS, env=environment))
-        _look_at(folder / "files", len(addresses))
+        _check(folder / "files", len(addresses))
         return {"seconds": seconds}
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(command: Callable[[], object]) -> float:
     started = time.perf_counter()
-    work()
+    command()
     return time.perf_counter() - started
 
 
-def _look_at(folder: Path, wanted: int) -> None:
-    """Make sure that every image is there, and that some of them are whole: what failed must not count as fast."""
+def _check(folder: Path, wanted: int) -> None:
+    """Every image must exist, and some of them must decode: a failure must not count as fast."""
     found = sorted(folder.rglob("*.jpg"))
     if len(found) != wanted:
         raise BrokenRun(f"There are {len(found)} images instead of {wanted}.")
-    for path in found[:: max(1, wanted // LOOKED_AT)]:
+    for path in found[:: max(1, wanted // CHECKED)]:
         with Image.open(path) as image:
             image.load()
             if image.size != (800, 800):

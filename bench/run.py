@@ -1,9 +1,9 @@
 """`make bench`: measures everything, prints the tables, keeps the figures in bench/results.json.
 
-    .venv/bin/python bench/run.py [--only SECTION …] [--quick] [--rounds N] [--results FILE]
+    .venv/bin/python bench/run.py [--only SECTION …] [--quick]
 
-Everything runs on this machine, on loopback. A bar that is missed is said and is no failure; a run that did not do its
-job is one: its section is left as it was, and the exit code is 1. A quick look replaces no measurement.
+Everything runs on this machine, on loopback. A missed bar is reported and is no failure; a run in which an image fails
+is one: its section stays as it was, and the exit code is 1. The figures of `--quick` go to another file.
 """
 
 import argparse
@@ -37,41 +37,41 @@ SECTIONS: Final[dict[str, tuple[str, Callable[[Plan], Figures]]]] = {
     "scale": ("Number of images", growth.numbers),
     "latency": ("Distance of the image host", growth.distances),
     "stages": ("Where the CPU time goes", stages.measure),
-    "start": ("How soon it is there", start.measure),
+    "start": ("Start", start.measure),
     "rival": ("The whole job beside img2dataset", rival.measure),
 }
 
 
 def main() -> int:
-    """Measure the sections that were asked for; 1 when one of them broke."""
+    """Measure the chosen sections; 1 when one of them failed."""
     given = _arguments()
     end_in_order()
     use_memory()
-    plan = Plan(given.rounds or (1 if given.quick else ROUNDS), given.quick)
-    path = given.results or (QUICK if given.quick else results.RESULTS)
+    plan = Plan(1 if given.quick else ROUNDS, given.quick)
+    path = QUICK if given.quick else results.RESULTS
     missed: list[str] = []
     broken: list[str] = []
-    _tell_if_busy()
+    _warn_if_busy()
     for section in given.only:
         try:
             missed += _measure(section, plan, path)
         except BrokenRun as error:
             broken.append(section)
-            print(f"BROKEN: {error}", file=sys.stderr)
-    if path.resolve() == results.RESULTS:
+            print(f"FAILED: {error}", file=sys.stderr)
+    if not plan.quick:
         _draw()
     print(f"\nNot met: {', '.join(missed)}." if missed else "\nEvery bar that was measured is met.")
     if broken:
-        print(f"Broken, and kept as they were: {', '.join(broken)}.", file=sys.stderr)
+        print(f"Failed, and unchanged: {', '.join(broken)}.", file=sys.stderr)
     return 1 if broken else 0
 
 
 def _measure(section: str, plan: Plan, path: Path) -> list[str]:
-    """Measure, print and keep one section; gives the names of the bars that it missed."""
+    """Measure, print and save one section; gives the names of the bars that it missed."""
     title, measure = SECTIONS[section]
     print(f"\n{title} ({section})", flush=True)
     kept = results.keep(section, measure(plan), quick=plan.quick, origin=origin.kind(), path=path)
-    if path.resolve() == results.RESULTS:
+    if not plan.quick:
         report.write()
     missed = []
     for _, table in tables(section, kept["figures"]):
@@ -80,26 +80,24 @@ def _measure(section: str, plan: Plan, path: Path) -> list[str]:
     return missed
 
 
-def _tell_if_busy() -> None:
+def _warn_if_busy() -> None:
     load = os.getloadavg()[0]
     if load > 0.5:
-        print(f"This machine is busy with something else (load {load:.1f}): the figures will be poor.")
+        print(f"This machine is busy (load {load:.1f}): the figures will be poor.")
 
 
 def _draw() -> None:
     """Bring the graphs in docs/performance up to date."""
     try:
-        run([program("python"), "bench/draw.py", str(results.RESULTS), str(report.GRAPHS)], seconds=120)
+        run([program("python"), "scripts/draw_graphs.py", str(results.RESULTS), str(report.GRAPHS)], seconds=120)
     except BrokenRun as error:
-        print(f"The graphs are as they were: {error}", file=sys.stderr)
+        print(f"The graphs are unchanged: {error}", file=sys.stderr)
 
 
 def _arguments() -> Any:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the images, one round, kept elsewhere")
-    parser.add_argument("--rounds", type=int, help=f"alternating runs of each case; {ROUNDS} without it")
-    parser.add_argument("--results", type=Path, help="another file for the figures than bench/results.json")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the images, one round")
     return parser.parse_args()
 
 

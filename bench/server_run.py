@@ -1,11 +1,10 @@
-"""One measured run of the product: a real gunicorn in folders of its own, one catalogue, everything removed again.
+"""One measured run of SKUlight: a gunicorn in a temporary folder, and one catalogue.
 
 python bench/server_run.py SIZE FORMAT IMAGES [--per-row N] [--latency SECONDS] [--set NAME=VALUE …]
 """
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,19 +20,19 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import requests
-from catalogue import CACHE, EXTENSIONS, SIZES, catalogue, pictures, urls
-from origin import free_port, origin
-from processes import FOLDER_PREFIX, ROOT, BrokenRun, cpu_seconds, end_in_order, peak_bytes, product_environment
+from catalogue import CACHE, EXTENSIONS, SIZES, catalogue, image_folder, urls
+from origin import origin
+from processes import FOLDER_PREFIX, GUNICORN, BrokenRun, cpu_seconds, end_in_order, peak_bytes, skulight
 
-START_SECONDS = 30
+JOB_SECONDS = 1_800
 PAGE_SAMPLES = 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is uploaded, to a product with which settings (names without the prefix).
+    """What is uploaded, with which settings (names without the prefix).
 
-    `poll_seconds`: how often the status is asked for meanwhile. `per_row`: URLs in each row of the catalogue.
+    `poll_seconds`: interval between status requests. `per_row`: URLs in each row of the catalogue.
     """
 
     size: str
@@ -42,15 +41,14 @@ class Job:
     per_row: int = 5
     settings: dict[str, str] = field(default_factory=dict)
     poll_seconds: float = 0.5
-    seconds: float = 1_800
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it. Times in milliseconds unless their name says otherwise; memory in bytes.
+    """The figures of a run. Times in milliseconds unless their name says otherwise; memory in bytes.
 
-    The images per second count from the beginning of the upload to the moment recorded as `completed_at`. The memory is
-    that of the largest process, which is the one that works.
+    The images per second count from the start of the upload to the recorded `completed_at`. The memory is that of the
+    largest process, which is the server.
     """
 
     images_per_second: float
@@ -65,14 +63,14 @@ class Measured:
 
 
 def measure(job: Job, host: str) -> Measured:
-    """Do a job whose images are at the origin `host`, by a fresh product. Raises BrokenRun unless all succeed."""
+    """Run a job on a new server; its images are on the image host `host`. Raises BrokenRun unless all succeed."""
     with product(job.settings) as (base, session):
-        _await_end(base, _upload(base, catalogue(urls(host, "64", "jpeg", 1))), 60, 0.05)
+        finished(base, upload(base, catalogue(urls(host, "64", "jpeg", 1))))
         csv = catalogue(urls(host, job.size, job.format, job.images), job.per_row)
         used, began, clock = cpu_seconds(session), time.time(), time.perf_counter()
-        request_id = _upload(base, csv)
+        request_id = upload(base, csv)
         accepted = time.perf_counter() - clock
-        status, samples = _await_end(base, request_id, job.seconds, job.poll_seconds)
+        status, samples = finished(base, request_id, job.poll_seconds)
         used, peak = cpu_seconds(session) - used, peak_bytes(session)
         if status["counts"]["succeeded"] != job.images:
             raise BrokenRun(f"Not every image was compressed: {status['message']} {status['counts']}")
@@ -92,54 +90,24 @@ def measure(job: Job, host: str) -> Measured:
 
 @contextmanager
 def product(settings: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """A running product: its base URL and the number of its session."""
+    """A server in a temporary folder: its URL and its session."""
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
-        port = free_port()
-        environment = product_environment(Path(folder), settings) | {"HOST": "127.0.0.1", "PORT": str(port)}
-        with (Path(folder) / "server.log").open("w+") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--log-level", "warning"],
-                cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            try:
-                _await_answer(f"http://127.0.0.1:{port}", process, Path(log.name))
-                yield f"http://127.0.0.1:{port}", process.pid
-            finally:
-                _end(process)
+        with skulight(GUNICORN, Path(folder), settings) as server:
+            yield server
 
 
-def _end(process: "subprocess.Popen[Any]") -> None:
-    process.terminate()
-    try:
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait(10)
+def upload(base: str, csv: bytes) -> str:
+    """Upload a catalogue; gives the id of the job."""
+    response = requests.post(f"{base}/upload", files={"file": ("catalogue.csv", csv, "text/csv")}, timeout=120)
+    if response.status_code != 202:
+        raise BrokenRun(f"The response to the upload was {response.status_code}: {response.text[:500]}")
+    return str(response.json()["request_id"])
 
 
-def _await_answer(base: str, process: "subprocess.Popen[Any]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(f"{base}/readyz", timeout=5).ok:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.05)
-    raise BrokenRun(f"The server did not start:\n{log.read_text()[-2_000:]}")
-
-
-def _upload(base: str, csv: bytes) -> str:
-    answer = requests.post(f"{base}/upload", files={"file": ("catalogue.csv", csv, "text/csv")}, timeout=120)
-    if answer.status_code != 202:
-        raise BrokenRun(f"The upload was answered with {answer.status_code}: {answer.text[:500]}")
-    return str(answer.json()["request_id"])
-
-
-def _await_end(base: str, request_id: str, seconds: float, every: float) -> tuple[Any, list[float]]:
-    """The last status, and how long each answer took. Without an ETag: every answer is a whole one."""
+def finished(base: str, request_id: str, every: float = 0.05) -> tuple[Any, list[float]]:
+    """The last status, and the milliseconds of each status request. Without an ETag: every response is complete."""
     samples: list[float] = []
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + JOB_SECONDS
     with _connection(base) as connection:
         while time.monotonic() < deadline:
             took, body = _timed(connection, f"/status/{request_id}")
@@ -148,7 +116,7 @@ def _await_end(base: str, request_id: str, seconds: float, every: float) -> tupl
             if status["done"]:
                 return status, samples
             time.sleep(every)
-    raise BrokenRun(f"The request was not done after {seconds:.0f} s: {status['counts']}")
+    raise BrokenRun(f"The job was not done after {JOB_SECONDS} s: {status['counts']}")
 
 
 def _page_times(base: str, request_id: str) -> list[float]:
@@ -157,20 +125,20 @@ def _page_times(base: str, request_id: str) -> list[float]:
 
 
 def _connection(base: str) -> "closing[HTTPConnection]":
-    # Not requests: it would add a millisecond or two of its own to each answer.
+    # Not requests: it would add a millisecond or two to each request.
     address = urlsplit(base)
     return closing(HTTPConnection(str(address.hostname), address.port, timeout=60))
 
 
 def _timed(connection: HTTPConnection, path: str, accept: str = "application/json") -> tuple[float, bytes]:
-    """Milliseconds until the whole answer was there, and its body."""
+    """Milliseconds until the response was complete, and its body."""
     started = time.perf_counter()
     connection.request("GET", path, headers={"Accept": accept})
-    answer = connection.getresponse()
-    body = answer.read()
+    response = connection.getresponse()
+    body = response.read()
     took = 1000 * (time.perf_counter() - started)
-    if answer.status != 200:
-        raise BrokenRun(f"{path} was answered with {answer.status}: {body[:500]!r}")
+    if response.status != 200:
+        raise BrokenRun(f"The response to {path} was {response.status}: {body[:500]!r}")
     return took, body
 
 
@@ -191,13 +159,13 @@ def main() -> int:
     parser.add_argument("format", choices=EXTENSIONS)
     parser.add_argument("images", type=int)
     parser.add_argument("--per-row", type=int, default=5, help="URLs in each row of the catalogue")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer of the image host")
+    parser.add_argument("--latency", type=float, default=0.0, help="latency of the image host in seconds")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, without their prefix")
     given = parser.parse_args()
     end_in_order()
     settings = dict(one.split("=", 1) for one in given.set)
     for size, format in ((given.size, given.format), ("64", "jpeg")):
-        pictures(size, format)
+        image_folder(size, format)
     with origin(CACHE, given.latency) as host:
         measured = measure(Job(given.size, given.format, given.images, given.per_row, settings), host)
     print(json.dumps(asdict(measured), indent=2))

@@ -9,7 +9,7 @@ MET: Final = {True: "yes", False: "NO"}
 
 @dataclass(frozen=True)
 class Table:
-    """A head, rows of text, and a sentence below that says how to read it. A row that ends in NO missed its bar."""
+    """A head, rows of text, and a note below. A row that ends in NO missed its bar."""
 
     head: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -35,5 +35,5 @@ class Table:
 
     @property
     def missed(self) -> list[str]:
-        """What the rows are called that missed their bar."""
+        """The first cells of the rows that missed their bar."""
         return [row[0] for row in self.rows if row[-1] == MET[False]]

@@ -18,7 +18,7 @@ def _median(runs: Iterable[Figures], name: str = "images_per_second") -> float:
 
 
 def _ratio(above: list[Figures], below: list[Figures], name: str = "images_per_second") -> float:
-    """The median of what the rounds, each by itself, came to."""
+    """The median of the ratios of each round."""
     return statistics.median(one[name] / other[name] for one, other in zip(above, below, strict=True))
 
 
@@ -71,7 +71,7 @@ def matrix(figures: Figures) -> Table:
 
 
 def scale(figures: Figures) -> Table:
-    """How memory and answers grow with the number of images."""
+    """How memory and response times grow with the number of images."""
     rows = []
     for run in figures.values():
         rows.append(
@@ -94,7 +94,7 @@ def scale(figures: Figures) -> Table:
         "status ms p50 / p99",
         "page ms p50 / p99",
     )
-    return Table(head, rows, "One image in each row of the catalogue; the status is asked for while it runs.")
+    return Table(head, rows, "One image in each row of the catalogue; the status is requested while it runs.")
 
 
 def scale_bars(figures: Figures) -> Table:
@@ -113,13 +113,13 @@ def scale_bars(figures: Figures) -> Table:
 
 
 def latency(figures: Figures) -> Table:
-    """What distance costs, with and without the settings for it."""
+    """Throughput by latency, with and without the settings for it."""
     rows = [
         (f"{distance} ms", *(f"{run['images_per_second']:.0f}" for run in (runs["default"], runs["far_host"])))
         for distance, runs in figures.items()
     ]
     return Table(
-        ("the image host answers after", "images/s, defaults", "images/s, set for it"), rows, f"Set: {_FAR_HOST}."
+        ("latency of the image host", "images/s, defaults", "images/s, set for it"), rows, f"Set: {_FAR_HOST}."
     )
 
 
@@ -137,10 +137,10 @@ def _with_share(cost: float, total: float) -> str:
 
 
 def stages_bars(figures: Figures) -> Table:
-    """How much of the CPU time the record takes."""
+    """The share of the database in the CPU time."""
     run = figures[DATABASE_BAR]
     share = 100 * run["stages"]["record"] / run["cpu_ms"]
-    title = f"database work of {shown_size(run['size'])} {run['format'].upper()}"
+    title = f"database: {shown_size(run['size'])} {run['format'].upper()}"
     return Table(("what", "measured", "bar", "met"), [(title, f"{share:.1f}%", "≤ 5%", MET[share <= 5])])
 
 
@@ -165,10 +165,10 @@ def rival(figures: Figures) -> Table:
 
 
 def start(figures: Figures) -> Table:
-    """How soon it is there."""
+    """How long the start takes."""
     run, load = (statistics.median(figures[name]) for name in ("make_run", "import_app"))
     rows = [
-        _below("second `make run` to the first answer", run, 2, "s"),
+        _below("second `make run` until it is ready", run, 2, "s"),
         _below('`python -c "import app"`', load, 0.8, "s"),
     ]
     note = f"Medians of {len(figures['make_run'])}; both include the start of Python."
@@ -185,7 +185,7 @@ def _below(what: str, value: float, bar: float, unit: str) -> tuple[str, ...]:
 
 
 def shown_size(size: str) -> str:
-    """A size as people write it."""
+    """A size for people."""
     return size.replace("x", " × ") if "x" in size else f"{size}²"
 
 

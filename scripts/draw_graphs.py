@@ -99,7 +99,7 @@ def by_distance(distances: dict[str, Any]) -> Figure:
         axes.plot(milliseconds, rates, "o-", color=colour, label=label)
     axes.set_xticks(milliseconds)
     _from_zero(axes)
-    _finish(axes, "800² JPEGs per second", "milliseconds until the image host answers")
+    _finish(axes, "800² JPEGs per second", "latency of the image host, milliseconds")
     return figure
 
 

@@ -1,9 +1,12 @@
-"""The bench does what it says; how fast anything is, no test asks."""
+"""The bench does what it says; no test depends on how fast anything is."""
 
+import importlib
 import io
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,16 +33,16 @@ NGINX = pytest.param(
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """Small images, made for this test."""
-    catalogue.pictures("64", "jpeg", tmp_path)
+    catalogue.image_folder("64", "jpeg", tmp_path)
     return tmp_path
 
 
 # ---- what is uploaded ----------------------------------------------------------------------------------------------
 
 
-def test_the_pictures_are_the_same_whenever_they_are_made_and_weigh_what_photographs_weigh() -> None:
+def test_the_images_are_the_same_each_time_and_have_the_size_of_photographs() -> None:
     files = []
     for _ in range(2):
         file = io.BytesIO()
@@ -66,34 +69,34 @@ def test_the_catalogue_has_every_url_and_no_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [SMALL, NGINX])
-def test_the_image_host_answers_every_number_with_the_picture_of_its_last_digits(
-    pictures: Path, options: dict[str, bool]
+def test_the_image_host_returns_for_every_number_the_image_of_its_last_digits(
+    images: Path, options: dict[str, bool]
 ) -> None:
-    wanted = (pictures / "64" / "jpeg" / "07.jpg").read_bytes()
+    wanted = (images / "64" / "jpeg" / "07.jpg").read_bytes()
 
-    with origin.origin(pictures, **options) as base, requests.Session() as session:
-        answers = [session.get(f"{base}/64/jpeg/{number}.jpg", timeout=120) for number in ("000007", "123407")]
+    with origin.origin(images, **options) as base, requests.Session() as session:
+        responses = [session.get(f"{base}/64/jpeg/{number}.jpg", timeout=120) for number in ("000007", "123407")]
         missing = session.get(f"{base}/64/jpeg/none.jpg", timeout=120)
 
-    assert [answer.content for answer in answers] == [wanted, wanted]
-    assert answers[0].headers["Content-Type"] == "image/jpeg"
+    assert [response.content for response in responses] == [wanted, wanted]
+    assert responses[0].headers["Content-Type"] == "image/jpeg"
     assert Image.open(io.BytesIO(wanted)).size == (64, 64)
     assert missing.status_code == 404
 
 
-def test_with_a_latency_every_answer_waits_and_none_waits_for_another(pictures: Path) -> None:
-    with origin.origin(pictures, latency=3) as base, ThreadPoolExecutor(30) as pool:
+def test_with_a_latency_every_response_waits_and_none_waits_for_another(images: Path) -> None:
+    with origin.origin(images, latency=3) as base, ThreadPoolExecutor(30) as pool:
         began = time.perf_counter()
-        answers = list(pool.map(lambda _: requests.get(f"{base}/64/jpeg/000001.jpg", timeout=120), range(30)))
+        responses = list(pool.map(lambda _: requests.get(f"{base}/64/jpeg/000001.jpg", timeout=120), range(30)))
         seconds = time.perf_counter() - began
 
-    assert all(answer.ok for answer in answers)
+    assert all(response.ok for response in responses)
     assert 3 <= seconds < 60, "one after the other takes 90 s"
 
 
 @pytest.mark.parametrize("options", [SMALL, NGINX])
-def test_the_image_host_ends_with_whoever_started_it(pictures: Path, options: dict[str, bool]) -> None:
-    with origin.origin(pictures, **options) as base:
+def test_the_image_host_ends_with_its_context(images: Path, options: dict[str, bool]) -> None:
+    with origin.origin(images, **options) as base:
         requests.get(f"{base}/64/jpeg/000001.jpg", timeout=120)
 
     with pytest.raises(requests.ConnectionError):
@@ -103,26 +106,33 @@ def test_the_image_host_ends_with_whoever_started_it(pictures: Path, options: di
 # ---- what is measured ----------------------------------------------------------------------------------------------
 
 
-def test_every_place_where_a_stage_is_timed_is_in_the_product() -> None:
-    seams = (*stage_run.CALLS.items(), *stage_run.AROUND.items(), *stage_run.INSIDE.items())
-
-    assert {"compress", *(stage for stage, _ in seams)} == set(stage_run.STAGES)
-    for _, places in seams:
-        for module, name in places:
-            stage_run.place_of(module, name)
-
-
-def test_a_stage_within_another_counts_for_itself_only() -> None:
+def test_every_stage_counts_the_cpu_time_of_its_methods() -> None:
     clock = stage_run.Clock()
-    with clock.stage("decode"), clock.stage("resize"):
+
+    def busy() -> str:
         began = time.thread_time()
         while time.thread_time() - began < 0.05:
             pass
+        return "result"
 
-    assert clock.seconds()["resize"] >= 0.05 > clock.seconds()["decode"]
+    @contextmanager
+    def context() -> Iterator[str]:
+        yield busy()
+
+    with clock.wrapped("record", context)() as given:
+        assert given == clock.wrapped("download", busy)() == "result"
+
+    assert clock.seconds["download"] >= 0.05
+    assert clock.seconds["record"] >= 0.1
 
 
-# ---- what is told --------------------------------------------------------------------------------------------------
+def test_every_method_that_is_timed_exists() -> None:
+    for module, owner, names in stage_run.METHODS.values():
+        holder = getattr(importlib.import_module(f"image_processor.{module}"), owner)
+        assert all(callable(getattr(holder, name)) for name in names)
+
+
+# ---- what is reported ----------------------------------------------------------------------------------------------
 
 
 def test_the_document_says_what_the_results_say() -> None:
