@@ -1,7 +1,7 @@
-"""What the OpenAPI document says beyond the classes: the key, headers, raw bodies, and examples that are real answers.
+"""What the OpenAPI document has besides the classes: the key, headers, raw bodies, and examples.
 
-The examples lie in `api_examples.json`. `tests/api_examples.py` writes them from answers of the program, and
-`tests/test_openapi.py` holds them to those.
+The examples in `api_examples.json` are real responses: `tests/api_examples.py` writes them,
+`tests/web/test_openapi.py` compares.
 """
 
 import json
@@ -10,21 +10,21 @@ from typing import Any
 
 EXAMPLES = Path(__file__).with_name("api_examples.json")
 
-# Served without the key: results have unguessable names, a callback shows its signature, a health check knows no key.
+# Open without the key: hosted images have unguessable names, received webhooks are signed, a health check has no key.
 OPEN_OPERATIONS = ("health", "processed_image", "receive_callback")
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-ID": {"description": "The id of this call, as in the log: the caller's own, if it sent one."},
-    "Location": {"description": "Where the status of the request is."},
-    "Retry-After": {"description": "Seconds after which to ask again."},
-    "ETag": {"description": "Send it back as `If-None-Match`: 304 says that nothing changed."},
+    "X-Request-ID": {"description": "The id of this HTTP request, as in the log: the client's own, if it sent one."},
+    "Location": {"description": "URL of the status of the job."},
+    "Retry-After": {"description": "Seconds to wait before the next request."},
+    "ETag": {"description": "Send it as `If-None-Match` to get 304 when nothing changed."},
     "Link": {"description": 'The next page, as `<…>; rel="next"`. Absent on the last page.'},
-    "Content-Range": {"description": "Which bytes these are, of how many."},
-    "WWW-Authenticate": {"description": "How to show the key."},
+    "Content-Range": {"description": "The range of bytes and the total."},
+    "WWW-Authenticate": {"description": "How to authenticate."},
 }
-# By operation and status; every answer has X-Request-ID.
-_ANSWERED_WITH: dict[tuple[str, str], tuple[str, ...]] = {
+# By operation and status; every response has X-Request-ID.
+_RESPONSE_HEADERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("upload", "202"): ("Location", "Retry-After"),
     ("upload", "503"): ("Retry-After",),
     ("status", "200"): ("ETag", "Retry-After"),
@@ -39,13 +39,13 @@ _ANSWERED_WITH: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def complete(document: dict[str, Any], *, locked: bool) -> dict[str, Any]:
-    """The whole document, from the one that is generated from the classes. `locked`: whether this server has a key."""
+    """The whole document, from the one generated from the classes. `locked`: whether this server requires a key."""
     examples = json.loads(EXAMPLES.read_text())
     document["components"]["securitySchemes"] = {
         "apiKey": {
             "type": "http",
             "scheme": "bearer",
-            "description": "`Authorization: Bearer <key>`, where the server has a key (`IMAGE_PROCESSOR_API_KEY`).",
+            "description": "`Authorization: Bearer <key>`, if the server has a key (`IMAGE_PROCESSOR_API_KEY`).",
         }
     }
     document["components"]["headers"] = {name: {**header, "schema": _TEXT} for name, header in _HEADERS.items()}
@@ -66,13 +66,13 @@ def _complete(operation: dict[str, Any], examples: dict[str, Any]) -> None:
         _add_raw_bodies(operation)
     if name == "receive_callback":
         _add_callback(operation)
-    for status, answer in operation["responses"].items():
-        headers = ("X-Request-ID", *_ANSWERED_WITH.get((name, status), ()))
+    for status, response in operation["responses"].items():
+        headers = ("X-Request-ID", *_RESPONSE_HEADERS.get((name, status), ()))
         if status == "401" and name not in OPEN_OPERATIONS:
             headers = (*headers, "WWW-Authenticate")
         if status == "429":
             headers = (*headers, "Retry-After")
-        answer["headers"] = {header: {"$ref": f"#/components/headers/{header}"} for header in headers}
+        response["headers"] = {header: {"$ref": f"#/components/headers/{header}"} for header in headers}
     for status, example in examples.items():
         content = operation["requestBody" if status == "request" else "responses"]
         content = content["content"] if status == "request" else content[status]["content"]
@@ -80,19 +80,23 @@ def _complete(operation: dict[str, Any], examples: dict[str, Any]) -> None:
 
 
 def _add_raw_bodies(operation: dict[str, Any]) -> None:
-    operation["requestBody"]["content"]["text/csv"] = {"schema": {**_TEXT, "description": "The catalogue itself."}}
-    operation["responses"]["200"]["description"] = "What a dry run understood; every problem as CSV, if so accepted."
-    operation["responses"]["200"]["content"]["text/csv"] = {"schema": _TEXT}
+    operation["requestBody"]["content"]["text/csv"] = {"schema": {**_TEXT, "description": "The catalogue."}}
+    response = operation["responses"]["200"]
+    response["description"] = "The result of a dry run; all problems as CSV with `Accept: text/csv`."
+    response["content"]["text/csv"] = {"schema": _TEXT}
 
 
 def _add_callback(operation: dict[str, Any]) -> None:
-    """The verified bytes are read as they came, so no class describes them."""
+    """The signature is of the raw bytes, so no class describes the body."""
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
     operation["parameters"] = [
         {"name": name, "in": "header", "required": True, "schema": _TEXT, "description": description}
         for name, description in (
-            ("webhook-id", "The message; a repeated one is stored once."),
-            ("webhook-timestamp", "Seconds since 1970, within 5 minutes of now."),
-            ("webhook-signature", "`v1,` and the base64 of the HMAC-SHA256, by the Standard Webhooks specification."),
+            ("webhook-id", "Id of the message; a repeated message is stored once."),
+            ("webhook-timestamp", "Unix time in seconds, at most 5 minutes from now."),
+            (
+                "webhook-signature",
+                "`v1,` and the base64 of the HMAC-SHA256, as in Standard Webhooks.",
+            ),
         )
     ]

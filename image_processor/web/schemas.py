@@ -1,4 +1,4 @@
-"""What the API takes and gives beside the status body. These classes check the calls and are the OpenAPI document."""
+"""Requests and responses of the API, besides the status body: they check requests and are the OpenAPI document."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,22 +11,22 @@ from image_processor.store import DeliveryState, ImageStatus, JobStatus
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). `error` repeats `detail`, for simple clients. Some types carry more members."""
+    """An error (RFC 9457). `error` repeats `detail`, for simple clients. Some types have more members."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="Address that names the kind of problem.")
-    title: str = Field(description="The kind of problem in words.")
-    status: int = Field(description="The HTTP status, again.")
-    detail: str = Field(description="What is wrong here and what to do.")
+    type: str = Field(description="URL that identifies the type of problem.")
+    title: str = Field(description="The type of problem in words.")
+    status: int = Field(description="The HTTP status code, repeated.")
+    detail: str = Field(description="What is wrong and what to do.")
     error: str = Field(description="The same as `detail`.")
 
 
-# ---- what comes in -------------------------------------------------------------------------------------------------
+# ---- requests ------------------------------------------------------------------------------------------------------
 
 
 def _none_if_blank(value: Any) -> Any:
-    """An empty form field is one that nobody filled in."""
+    """An empty form field is an option left out."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -34,37 +34,43 @@ Blank = BeforeValidator(_none_if_blank)
 
 
 class RequestPath(BaseModel):
-    """Which request."""
+    """Which job."""
 
     request_id: str
 
 
 class ImagePath(RequestPath):
-    """Which image of which request."""
+    """Which image of which job."""
 
     image_id: int = Field(ge=0, le=2**63 - 1)
 
 
 class DeliveryPath(RequestPath):
-    """Which webhook delivery of which request."""
+    """Which webhook delivery of which job."""
 
     delivery_id: str
 
 
+class FilePath(BaseModel):
+    """Which file."""
+
+    filename: str
+
+
 class UploadHeaders(BaseModel):
-    """An upload that is repeated with the same key gives the same request."""
+    """An upload that is repeated with the same key returns the same job."""
 
     idempotency_key: str | SkipJsonSchema[None] = Field(
-        None, alias="Idempotency-Key", description="1 to 255 characters that stand for this upload."
+        None, alias="Idempotency-Key", description="1 to 255 characters that identify this upload."
     )
 
 
 class RequestsQuery(BaseModel):
-    """Which requests."""
+    """Which jobs."""
 
     limit: int = Field(20, ge=1, le=100)
     cursor: Annotated[str | SkipJsonSchema[None], Blank] = Field(
-        None, description="From `next_cursor` of the page before."
+        None, description="`next_cursor` of the previous page."
     )
     status: JobStatus | SkipJsonSchema[None] = None
 
@@ -73,37 +79,40 @@ class ImagesQuery(BaseModel):
     """Which images."""
 
     limit: int = Field(100, ge=1, le=500)
-    cursor: int = Field(0, ge=0, le=2**63 - 1, description="From `next_cursor` of the page before.")
+    cursor: int = Field(0, ge=0, le=2**63 - 1, description="`next_cursor` of the previous page.")
     status: ImageStatus | SkipJsonSchema[None] = None
-    kept: bool | SkipJsonSchema[None] = Field(None, description="Only images whose original was kept (or was not).")
+    kept: bool | SkipJsonSchema[None] = Field(
+        None, description="`true`: only images kept as they were; `false`: only the others."
+    )
     q: Annotated[Annotated[str, Field(max_length=200)] | SkipJsonSchema[None], Blank] = Field(
-        None, description="Words to find in serial number, product name or URL."
+        None, description="Text to find in serial number, product name or URL."
     )
 
 
 class UploadQuery(BaseModel):
-    """How the images are worked and who is told. May stand in the query or in the form; the form wins."""
+    """Options of an upload. Each may be in the query or in the form; the form takes precedence."""
 
     webhook_url: Annotated[str | SkipJsonSchema[None], Blank] = Field(
-        None, description="Called when output.csv is written."
+        None, description="Receives a signed POST when output.csv is written."
     )
     webhook_secret: Annotated[str | SkipJsonSchema[None], Blank] = Field(
-        None, description="Signs this request's webhooks instead of the server's secret: `whsec_` and base64."
+        None, description="Signs this job's webhooks instead of the server's secret: `whsec_` and base64."
     )
     quality: Annotated[Annotated[int, Field(ge=1, le=95)] | SkipJsonSchema[None], Blank] = Field(
-        None, description="Encoder quality; 50 unless the server says otherwise."
+        None, description="Encoder quality; the default is a setting of the server, 50 unless changed."
     )
     max_dimension: Annotated[Annotated[int, Field(ge=0, le=65_500)] | SkipJsonSchema[None], Blank] = Field(
-        None, description="Longest side in pixels; larger images are reduced; 0 never resizes."
+        None, description="Longest side in pixels; larger images are scaled down; 0 never resizes."
     )
     format: Annotated[Literal["keep", "jpeg", "webp", "avif", "png"] | SkipJsonSchema[None], Blank] = Field(
-        None, description="Format of the results; `keep` (the default) keeps each image's own."
+        None, description="Format of the results; `keep` (the default) keeps the format of each image."
     )
     on_invalid: Annotated[Literal["reject", "skip"] | SkipJsonSchema[None], Blank] = Field(
-        None, description="`reject` (the default) refuses a catalogue with bad rows; `skip` works the good ones."
+        None,
+        description="`reject` (the default) refuses a catalogue with invalid rows; `skip` leaves them out.",
     )
     dry_run: Annotated[bool | SkipJsonSchema[None], Blank] = Field(
-        None, description="Only check the catalogue: nothing is stored, every problem is told."
+        None, description="Only check the catalogue: nothing is stored, all problems are reported."
     )
 
 
@@ -113,26 +122,26 @@ class UploadForm(UploadQuery):
     file: FileStorage | SkipJsonSchema[None] = Field(None, description="The catalogue, as CSV.")
 
 
-# ---- what goes out -------------------------------------------------------------------------------------------------
+# ---- responses -----------------------------------------------------------------------------------------------------
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     ok: bool
 
 
 class Readiness(BaseModel):
-    """Whether the server can do its work; `reason` says why not."""
+    """Whether the server can process jobs; `reason` says why not."""
 
-    ready: bool = Field(description="All is well.")
-    store: bool = Field(description="Folders and database can be written.")
-    worker: bool = Field(description="Some process of the installation works the requests.")
-    reason: str | None = Field(description="Why not, in a sentence; null when all is well.")
+    ready: bool = Field(description="Jobs are processed.")
+    store: bool = Field(description="Folders and database are writable.")
+    worker: bool = Field(description="A process of the installation processes jobs.")
+    reason: str | None = Field(description="Why the server is not ready; null when it is.")
 
 
 class RequestSummary(StatusBody):
-    """A request without its products."""
+    """A job without its products."""
 
     products: list[ProductBody] = Field(default=[], exclude=True)
     products_truncated: bool = Field(default=True, exclude=True)
@@ -140,16 +149,16 @@ class RequestSummary(StatusBody):
 
 
 class RequestsPage(BaseModel):
-    """One page of requests, newest first."""
+    """One page of jobs, newest first."""
 
     requests: list[RequestSummary]
-    next_cursor: str | None = Field(description="Asks for the next page; null on the last.")
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last page.")
 
 
 class ListedImage(ImageBody):
-    """An image with the product it belongs to."""
+    """An image with its product."""
 
-    row: int = Field(description="Number of the row in the catalogue, from 1, the header not counted.")
+    row: int = Field(description="Number of the row in the catalogue, from 1, without the header.")
     serial_number: str
     product_name: str
 
@@ -158,32 +167,32 @@ class ImagesPage(BaseModel):
     """One page of images, in the order of the catalogue."""
 
     images: list[ListedImage]
-    next_cursor: int | None = Field(description="Asks for the next page; null on the last.")
+    next_cursor: int | None = Field(description="`cursor` of the next page; null on the last page.")
 
 
 class SizeBucket(BaseModel):
-    """How many images were this large."""
+    """Number of images of one size class."""
 
-    label: str = Field(description="The class in words.")
+    label: str = Field(description="The size class in words.")
     below: int | None = Field(description="Upper bound in bytes; null for the last class.")
-    before: int = Field(description="Images whose source was this large.")
-    after: int = Field(description="Images whose result is this large.")
+    before: int = Field(description="Originals of this size.")
+    after: int = Field(description="Results of this size.")
 
 
 class Sizes(BaseModel):
-    """How the sizes of the compressed images are distributed, before and after."""
+    """The distribution of the sizes of compressed images, before and after."""
 
-    buckets: list[SizeBucket] = Field(description="Classes of size, small ones first.")
+    buckets: list[SizeBucket] = Field(description="Size classes, smallest first.")
 
 
 class Attempt(BaseModel):
-    """One try to deliver."""
+    """One attempt to deliver a webhook."""
 
     attempted_at: str = Field(description="When it was sent.")
-    duration_ms: int = Field(description="Milliseconds until it was answered or given up.")
-    status_code: int | None = Field(description="What the receiver answered; null when nothing did.")
-    answer: str | None = Field(description="The first bytes of the answer.")
-    error: str | None = Field(description="What went wrong on the way, in a sentence.")
+    duration_ms: int = Field(description="Milliseconds until the response or the error.")
+    status_code: int | None = Field(description="HTTP status of the response; null without one.")
+    answer: str | None = Field(description="The first bytes of the response body.")
+    error: str | None = Field(description="Why there was no response, in a sentence.")
 
 
 class DeliveryBody(BaseModel):
@@ -192,43 +201,43 @@ class DeliveryBody(BaseModel):
     id: str
     url: str
     state: DeliveryState
-    attempts: int = Field(description="How often it was sent.")
-    last_status_code: int | None = Field(description="What the receiver answered last; null when nothing did.")
-    due_at: str | None = Field(description="When it is sent next; null when it is not.")
+    attempts: int = Field(description="Number of attempts.")
+    last_status_code: int | None = Field(description="HTTP status of the last response; null without one.")
+    due_at: str | None = Field(description="When the next attempt is due; null when there is none.")
     created_at: str
-    body: dict[str, Any] = Field(description="What is sent.")
+    body: dict[str, Any] = Field(description="The payload.")
     log: list[Attempt] = Field(description="Every attempt, oldest first.")
 
 
 class Deliveries(BaseModel):
-    """The webhook deliveries of a request, oldest first."""
+    """The webhook deliveries of a job, oldest first."""
 
     deliveries: list[DeliveryBody]
 
 
 class Callback(BaseModel):
-    """A callback that came in with a good signature."""
+    """A received webhook, with a valid signature."""
 
     id: str = Field(description="Its `webhook-id`.")
-    received_at: str = Field(description="When it came in.")
+    received_at: str = Field(description="When it was received.")
     sent_at: str = Field(description="Its `webhook-timestamp`.")
-    body: dict[str, Any] = Field(description="What was sent.")
+    body: dict[str, Any] = Field(description="The payload.")
 
 
 class Callbacks(BaseModel):
-    """The newest callbacks, newest first."""
+    """The last received webhooks, newest first."""
 
     callbacks: list[Callback]
 
 
 class Preview(BaseModel):
-    """What a dry run understood."""
+    """The result of a dry run."""
 
-    valid: bool = Field(description="The catalogue can be uploaded as it is.")
+    valid: bool = Field(description="Whether the catalogue can be uploaded without changes.")
     row_count: int = Field(description="Products in the catalogue.")
     image_count: int = Field(description="Image URLs in the catalogue.")
     hosts: dict[str, int] = Field(description="Image URLs by host.")
-    preview: list[dict[str, Any]] = Field(description="The first rows, as they were understood.")
-    warnings: list[str] = Field(description="What was repaired, in sentences.")
-    error_count: int = Field(description="All problems, listed or not.")
-    errors: list[dict[str, Any]] = Field(description="The first problems: line, column, value, reason, hint.")
+    preview: list[dict[str, Any]] = Field(description="The first rows, as they were read.")
+    warnings: list[str] = Field(description="What was repaired, one sentence each.")
+    error_count: int = Field(description="Number of problems, listed or not.")
+    errors: list[dict[str, Any]] = Field(description="The first problems: line, column, value, detail, hint.")

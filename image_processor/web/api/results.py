@@ -1,0 +1,157 @@
+"""Results of a job: output.csv, errors.csv, the ZIP archive, the images and their originals."""
+
+import io
+from functools import partial
+
+from flask import Response, request, send_file, send_from_directory
+from zipstream import ZipStream
+
+from image_processor.errors import NotFound, shorten
+from image_processor.imaging import CONTENT_TYPES
+from image_processor.jobs import client_is_gone, image_body
+from image_processor.store import OUTPUT_NAME, ImageFilter
+from image_processor.web.api.blueprint import (
+    SANDBOX,
+    api,
+    download,
+    file_of,
+    files_tag,
+    jobs_tag,
+    json_response,
+    page_response,
+    problems,
+)
+from image_processor.web.schemas import (
+    FilePath,
+    ImagePath,
+    ImagesPage,
+    ImagesQuery,
+    ListedImage,
+    RequestPath,
+    SizeBucket,
+    Sizes,
+)
+from image_processor.web.services import services
+
+YEAR_SECONDS = 31_536_000
+
+
+@api.get("/processed_images/<request_id>/output.csv", doc_ui=False, endpoint="output_csv_1")
+@api.get(
+    "/api/v1/requests/<request_id>/output.csv",
+    tags=[jobs_tag],
+    responses={200: file_of("The catalogue with its output URLs.", "text/csv"), **problems(401, 404, 409)},
+)
+def output_csv(path: RequestPath) -> Response:
+    """The result: the uploaded catalogue with the column `Output Image Urls`, in the same order."""
+    file, job = services().queries.output_csv(path.request_id)
+    return download(file, f"text/csv; charset={job.charset}", job, OUTPUT_NAME)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/errors.csv",
+    tags=[jobs_tag],
+    responses={
+        200: file_of("What failed and why, as a catalogue to correct and upload again.", "text/csv"),
+        **problems(401, 404, 409),
+    },
+)
+def errors_csv(path: RequestPath) -> Response:
+    """The rows that failed, with only the URLs that failed and the reason."""
+    file, job = services().queries.errors_csv(path.request_id)
+    response = download(file, f"text/csv; charset={job.charset}", job, "errors.csv")
+    response.content_length = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return response
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/images.zip",
+    tags=[jobs_tag],
+    responses={
+        200: file_of("All compressed images, with readable names.", "application/zip"),
+        **problems(401, 404, 409),
+    },
+)
+def images_zip(path: RequestPath) -> Response:
+    """All compressed images of a job, streamed."""
+    files, job = services().queries.files(path.request_id)
+    archive = ZipStream(sized=True)
+    for file, name in files:
+        archive.add_path(file, name)
+    response = download(io.BytesIO(), "application/zip", job, "images.zip")
+    response.response, response.content_length = iter(archive), len(archive)
+    return response
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/images",
+    tags=[jobs_tag],
+    responses={200: ImagesPage, **problems(400, 401, 404)},
+)
+def list_images(path: RequestPath, query: ImagesQuery) -> Response:
+    """The images of a job with their products, in the order of the catalogue, in pages."""
+    chosen = ImageFilter(query.status, query.kept, query.q)
+    found, cursor = services().queries.images(path.request_id, query.limit, query.cursor, chosen)
+    page = [
+        ListedImage(
+            row=product.row,
+            serial_number=product.serial_number,
+            product_name=product.product_name,
+            **image_body(image).model_dump(),
+        )
+        for image, product in found
+    ]
+    return page_response(ImagesPage(images=page, next_cursor=cursor), cursor)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/images/<int:image_id>/source",
+    tags=[jobs_tag],
+    responses={200: file_of("The original as it is now.", "image/*"), **problems(401, 404, 502, 503)},
+)
+def image_source(path: ImagePath) -> Response:
+    """The original of an image, downloaded again, to compare it with the result."""
+    is_abandoned = partial(client_is_gone, request.environ)
+    file, media_type = services().originals.fetch(path.request_id, path.image_id, is_abandoned)
+    response = send_file(file, media_type)
+    response.headers["Content-Security-Policy"] = SANDBOX
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+@api.get("/api/v1/requests/<request_id>/sizes", tags=[jobs_tag], responses={200: Sizes, **problems(401, 404)})
+def sizes(path: RequestPath) -> Response:
+    """The distribution of image sizes, before and after."""
+    buckets = [
+        SizeBucket(label=_size_label(one.below), below=one.below, before=one.before, after=one.after)
+        for one in services().queries.sizes(path.request_id)
+    ]
+    return json_response(Sizes(buckets=buckets))
+
+
+def _size_label(below: int | None) -> str:
+    if below is None:
+        return "larger"
+    return f"< {below / 1e6:g} MB" if below >= 1_000_000 else f"< {below // 1000} kB"
+
+
+@api.get(
+    "/processed_images/<path:filename>",
+    tags=[files_tag],
+    responses={
+        200: file_of("The file.", "image/*"),
+        206: file_of("The part that `Range` asked for.", "image/*"),
+        304: None,
+        **problems(404, 416),
+    },
+)
+def processed_image(path: FilePath) -> Response:
+    """A compressed image."""
+    media_type = CONTENT_TYPES.get("." + path.filename.rpartition(".")[2])
+    if media_type is None:
+        raise NotFound(f"There is no file {shorten(path.filename, 200)!r}.")
+    folder = services().storage.images
+    response = send_from_directory(folder, path.filename, mimetype=media_type, max_age=YEAR_SECONDS)
+    response.headers["Content-Security-Policy"] = SANDBOX
+    return response

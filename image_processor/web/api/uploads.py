@@ -1,0 +1,216 @@
+"""Jobs: upload a catalogue, follow it, cancel, retry, delete."""
+
+import io
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, g, request
+from pydantic import ValidationError
+
+from image_processor.catalogue import ProductCSV, write_problems
+from image_processor.errors import InvalidCSV, MissingFile, UnsupportedMediaType
+from image_processor.jobs import StatusBody, links
+from image_processor.web.api.blueprint import (
+    api,
+    file_of,
+    files_tag,
+    invalid_option,
+    jobs_tag,
+    json_response,
+    page_response,
+    problems,
+)
+from image_processor.web.guard import guard
+from image_processor.web.schemas import (
+    Preview,
+    RequestPath,
+    RequestsPage,
+    RequestsQuery,
+    RequestSummary,
+    UploadForm,
+    UploadHeaders,
+    UploadQuery,
+)
+from image_processor.web.services import services
+
+RETRY_AFTER_SECONDS = "1"
+CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel", "application/octet-stream")
+PREVIEW_ROWS = 5
+
+
+@api.before_request
+def check_form() -> Response | None:
+    """Check the fields of a form as the texts they are.
+
+    flask-openapi reads numbers of a form as JSON: `true` became quality 1, a deep `[[[…` a RecursionError, a number of
+    5,000 digits a ValueError.
+    """
+    if request.method == "POST" and request.form:
+        try:
+            UploadQuery.model_validate(request.form.to_dict())
+        except ValidationError as error:
+            return invalid_option(error)
+    return None
+
+
+def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Response:
+    """Upload a catalogue.
+
+    Accepts multipart/form-data with a file, or a raw text/csv body. The response comes at once; the images are
+    processed in the background.
+    """
+    guard().count_upload()
+    fields = query.model_dump(exclude_none=True) | form.model_dump(exclude_none=True, exclude={"file"})
+    data, filename = _uploaded_file()
+    if fields.pop("dry_run", False):
+        return _dry_run(data, filename)
+    uploads = services().uploads
+    options = uploads.options(**fields, idempotency_key=header.idempotency_key)
+    accepted = uploads.accept(data, filename, options, g.base_url)
+    response = json_response(services().queries.status(accepted.id), HTTPStatus.ACCEPTED)
+    response.headers["Location"] = links(g.base_url, accepted.id).self
+    response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return response
+
+
+api.post(
+    "/api/v1/requests",
+    tags=[jobs_tag],
+    responses={202: StatusBody, 200: Preview, **problems(400, 401, 403, 413, 415, 422)},
+)(upload)
+for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
+    api.post(alias, doc_ui=False, endpoint=f"upload_{number}")(upload)
+
+
+def status(path: RequestPath) -> Response:
+    """The status of a job, live while it runs."""
+    tag, body = services().queries.status_unless_known(path.request_id, request.if_none_match)
+    if body is None:
+        response = Response(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        response = json_response(body)
+        if not body.done:
+            response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+api.get(
+    "/api/v1/requests/<request_id>",
+    tags=[jobs_tag],
+    responses={200: StatusBody, 304: None, **problems(401, 404)},
+)(status)
+for number, alias in enumerate(("/status/<request_id>", "/request_status/<request_id>"), start=1):
+    api.get(alias, doc_ui=False, endpoint=f"status_{number}")(status)
+
+
+@api.get("/api/v1/requests", tags=[jobs_tag], responses={200: RequestsPage, **problems(400, 401)})
+def list_requests(query: RequestsQuery) -> Response:
+    """The jobs, newest first, in pages."""
+    found, cursor = services().queries.jobs(query.limit, query.cursor, query.status)
+    page = [RequestSummary.model_validate(one.model_dump()) for one in found]
+    return page_response(RequestsPage(requests=page, next_cursor=cursor), cursor)
+
+
+@api.post(
+    "/api/v1/requests/<request_id>/cancel",
+    tags=[jobs_tag],
+    responses={202: StatusBody, 200: StatusBody, **problems(401, 403, 404, 409)},
+)
+def cancel(path: RequestPath) -> Response:
+    """Cancel a job: finished images are kept, the others are cancelled, output.csv is written."""
+    changed = services().actions.cancel(path.request_id)
+    return json_response(services().queries.status(path.request_id), HTTPStatus.ACCEPTED if changed else HTTPStatus.OK)
+
+
+@api.post(
+    "/api/v1/requests/<request_id>/retry",
+    tags=[jobs_tag],
+    responses={202: StatusBody, **problems(401, 403, 404, 409)},
+)
+def retry(path: RequestPath) -> Response:
+    """Process the failed and cancelled images again, in a new run."""
+    services().actions.retry(path.request_id)
+    services().worker.submit(path.request_id)
+    return json_response(services().queries.status(path.request_id), HTTPStatus.ACCEPTED)
+
+
+@api.delete("/api/v1/requests/<request_id>", tags=[jobs_tag], responses={204: None, **problems(401, 403, 404, 409)})
+def delete_request(path: RequestPath) -> Response:
+    """Delete a job that is done, with all its files."""
+    services().actions.delete(path.request_id)
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@api.get(
+    "/sample.csv",
+    tags=[files_tag],
+    responses={200: file_of("A catalogue that can be uploaded as it is.", "text/csv"), **problems(401)},
+)
+def sample_csv() -> Response:
+    """A catalogue of images that this server hosts."""
+    response = Response(services().uploads.sample(g.base_url), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = "attachment; filename=sample.csv"
+    return response
+
+
+# ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _uploaded_file() -> tuple[bytes, str]:
+    """The bytes and the name of the one file that was sent, in a form or as the raw body."""
+    if request.mimetype == "multipart/form-data":
+        files = [file for _, file in request.files.items(multi=True) if file.filename]
+        named = [file for file in request.files.getlist("file") if file.filename]
+        chosen = named or files
+        if len(chosen) != 1:
+            raise MissingFile(f"The form holds {len(chosen)} files; send exactly one, as the form field `file`.")
+        return chosen[0].read(), chosen[0].filename or ""
+    if request.mimetype in CSV_TYPES:
+        if data := request.get_data():
+            return data, ""
+        raise MissingFile("The body is empty; send the catalogue as the form field `file` or as a text/csv body.")
+    if request.mimetype in ("", "application/x-www-form-urlencoded"):
+        raise MissingFile("The upload has no file; send the catalogue as the form field `file`.")
+    raise UnsupportedMediaType(
+        f"The body is {request.mimetype!r}; send multipart/form-data with the form field `file`, or text/csv."
+    )
+
+
+def _dry_run(data: bytes, filename: str) -> Response:
+    """What was read of a catalogue, valid or not; nothing is stored."""
+    try:
+        catalogue: ProductCSV | None = services().uploads.read(data, filename)
+        found = catalogue.problems if catalogue else []
+    except InvalidCSV as error:
+        catalogue, found = None, error.problems
+    if request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv":
+        file = io.BytesIO()
+        write_problems(found, file)
+        return Response(file.getvalue(), content_type="text/csv; charset=utf-8")
+    return json_response(
+        Preview(
+            valid=not found,
+            row_count=catalogue.row_count if catalogue else 0,
+            image_count=catalogue.image_count if catalogue else 0,
+            hosts=catalogue.hosts if catalogue else {},
+            preview=_preview(catalogue) if catalogue else [],
+            warnings=catalogue.warnings if catalogue else [],
+            error_count=len(found),
+            errors=[item.as_dict() for item in found[: InvalidCSV.MAX_LISTED]],
+        )
+    )
+
+
+def _preview(catalogue: ProductCSV) -> list[dict[str, Any]]:
+    rows = zip(range(PREVIEW_ROWS), catalogue.rows(), strict=False)
+    return [
+        {
+            "row": row.row,
+            "serial_number": row.serial_number,
+            "product_name": row.product_name,
+            "input_image_urls": list(row.image_urls),
+        }
+        for _, row in rows
+    ]
