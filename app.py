@@ -55,7 +55,7 @@ from image_processor.jobs import (
     valid_secret,
 )
 from image_processor.logs import HTTPRequestIds, formatter
-from image_processor.store import Database, Health, Listings, Outbox, Repository, Storage, db, prepare_engine
+from image_processor.store import Database, Health, Jobs, Listings, Outbox, Products, Storage, db, prepare_engine
 from image_processor.urls import check_url, normalise
 from image_processor.web import (
     Guard,
@@ -256,7 +256,7 @@ def _build(app: Flask, settings: Settings) -> None:
     """Build every part, from the bottom to the top, and keep what the pages and the API ask for."""
     with app.app_context():
         database = Database(db.engine)
-    repository, listings, outbox = Repository(database), Listings(database), Outbox(database)
+    jobs, products, listings, outbox = Jobs(database), Products(database), Listings(database), Outbox(database)
     storage = Storage(settings.processed_images_path, settings.instance_path / "uploads")
     health = Health((storage.images, settings.instance_path), database.check)
     csv_limits = CSVLimits(settings.max_upload_bytes, settings.max_rows, settings.max_urls_per_row, settings.max_images)
@@ -268,7 +268,8 @@ def _build(app: Flask, settings: Settings) -> None:
     threads = DownloadThreads(settings.download_threads)
     image_job = partial(
         ImageJob,
-        repository=repository,
+        jobs=jobs,
+        products=products,
         processor=ImageProcessor(storage, downloader, limits, compressor, pool, metrics),
         threads=threads,
         limits=limits,
@@ -276,26 +277,26 @@ def _build(app: Flask, settings: Settings) -> None:
         max_attempts=settings.max_attempts,
     )
     webhook_secrets = _webhook_secrets(settings)
-    actions = Actions(repository, outbox, storage)
-    deliveries = Deliveries(repository, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
+    actions = Actions(jobs, outbox, storage)
+    deliveries = Deliveries(jobs, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
     worker = Worker(
         settings.instance_path / "worker.lock",
-        repository,
-        Pipeline(repository, storage, image_job, csv_limits),
+        jobs,
+        Pipeline(jobs, products, storage, image_job, csv_limits),
         deliveries,
         storage,
         threads,
         health,
         warm_up=_warm_up,
-        tidy=partial(_tidy, actions, settings.retention_days),
+        clean_up=partial(_clean_up, actions, settings.retention_days),
         cut_network=client.cut,
         stop_images=pool.stop,
     )
     defaults = UploadOptions(settings.quality, settings.max_dimension)
-    queries = Queries(repository, listings, outbox, storage, health, csv_limits)
+    queries = Queries(jobs, products, listings, outbox, storage, health, csv_limits)
     app.extensions["services"] = Services(
         settings=settings,
-        uploads=Uploads(repository, storage, csv_limits, defaults, health, worker.submit),
+        uploads=Uploads(jobs, storage, csv_limits, defaults, health, worker.submit),
         queries=queries,
         actions=actions,
         originals=Originals(queries, storage, downloader, display_pool),
@@ -368,8 +369,8 @@ def _warm_up() -> None:
     gc.freeze()
 
 
-def _tidy(actions: Actions, retention_days: int) -> None:
-    """Clear away what nobody needs: requests past their time, files that belong to none."""
+def _clean_up(actions: Actions, retention_days: int) -> None:
+    """Delete jobs that are too old, and files that belong to no job."""
     if retention_days:
         actions.prune(retention_days)
     actions.remove_orphans()

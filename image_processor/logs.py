@@ -60,7 +60,7 @@ class HTTPRequestIds:
 # Line ends and other control characters, including those of Unicode: some viewer starts or hides a line at each.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # How messages name a job: "job 5ba9aab8-…: 6 images in 3 rows".
-_JOB = re.compile(r"\b(?:job|request) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_JOB = re.compile(r"\bjob ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 class OneLine(logging.Formatter):

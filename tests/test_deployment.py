@@ -164,7 +164,7 @@ def test_a_warning_of_a_library_is_a_line_of_the_json_log(tmp_path: Path) -> Non
 def test_the_log_of_the_server_is_json_throughout_when_it_is_set(server: NewServer) -> None:
     running = server(LOG_FORMAT="json")
     running.start()
-    wait_for(lambda: "works the requests" in running.log())
+    wait_for(lambda: "processes the jobs" in running.log())
     running.stop()
 
     lines = running.log().splitlines()

@@ -282,7 +282,7 @@ def test_the_id_of_the_upload_call_is_on_everything_it_started_even_after_a_cras
     lines = [json.loads(line) for line in running.log().splitlines() if line.startswith("{")]
     about = [line for line in lines if line.get("request_id") == done["request_id"]]
     assert {line.get("x_request_id") for line in about} == {"shop order 7"}
-    for event in ("handed to the worker", "images in", "failed: http_error", "Completed", "webhook"):
+    for event in ("submitted to the worker", "images in", "failed: http_error", "Completed", "webhook"):
         assert any(event in line["message"] for line in about), event
 
 

@@ -1,11 +1,13 @@
-"""What is done, and when. Owns threads."""
+"""Uploads become jobs; a worker processes them. Owns threads."""
 
 from image_processor.jobs.actions import Actions
 from image_processor.jobs.deliveries import Deliveries
 from image_processor.jobs.image_job import DownloadThreads, ImageJob, ImageProcessor
+from image_processor.jobs.inbox import Inbox
 from image_processor.jobs.metrics import Metrics
+from image_processor.jobs.originals import Originals
 from image_processor.jobs.pipeline import Pipeline
-from image_processor.jobs.queries import Inbox, Originals, Queries
+from image_processor.jobs.queries import Queries
 from image_processor.jobs.services import Services
 from image_processor.jobs.short_queue import client_is_gone
 from image_processor.jobs.status import (

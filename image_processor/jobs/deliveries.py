@@ -1,14 +1,15 @@
-"""The story of the webhooks: what is due is sent, the attempt is written down, and so is what follows from it."""
+"""Sends webhooks that are due, records each attempt, and schedules the next one."""
 
 import logging
 import random
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from image_processor.download import GuardedClient
 from image_processor.jobs import webhook
 from image_processor.jobs.metrics import Metrics
 from image_processor.logs import with_http_request_id
-from image_processor.store import DeliveryState, Job, Outbox, Repository, WebhookAttempt, WebhookDelivery
+from image_processor.store import DeliveryState, Job, Jobs, Outbox, WebhookAttempt, WebhookDelivery
 
 log = logging.getLogger(__name__)
 
@@ -18,88 +19,89 @@ SENDERS_PER_HOST = 2
 
 
 class Deliveries:
-    """Sends what is due. A receiver that is slow holds two senders, never those of the others."""
+    """Sends webhooks in threads. A slow receiver occupies two of them, the others stay free."""
 
     def __init__(
         self,
-        repository: Repository,
+        jobs: Jobs,
         outbox: Outbox,
-        poster: webhook.Poster,
+        client: GuardedClient,
         secrets: tuple[str, ...],
         schedule: tuple[float, ...],
         metrics: Metrics,
     ) -> None:
-        self._repository = repository
+        self._jobs = jobs
         self._outbox = outbox
-        self._poster = poster
+        self._client = client
         self._secrets = secrets
         self._schedule = schedule
         self._metrics = metrics
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._threads = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._sending: dict[str, tuple[str, Future[None]]] = {}
 
     def send_due(self) -> None:
-        """Hand deliveries that are due to free senders, oldest first. Called again and again."""
-        self._forget_sent()
+        """Give deliveries that are due to free threads, oldest first."""
+        self._remove_sent()
         while len(self._sending) < SENDERS:
             senders = Counter(host for host, _ in self._sending.values())
             busy = [host for host, number in senders.items() if number >= SENDERS_PER_HOST]
             due = self._outbox.due(1, without=list(self._sending), without_hosts=busy)
             if not due:
                 return
-            self._sending[due[0].id] = (due[0].host, self._senders.submit(self._deliver, due[0]))
+            self._sending[due[0].id] = (due[0].host, self._threads.submit(self._deliver, due[0]))
 
     def stop(self) -> None:
-        """Begin nothing more."""
-        self._senders.shutdown(wait=False, cancel_futures=True)
+        """Begin no more deliveries."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _deliver(self, delivery: WebhookDelivery) -> None:
-        request = self._repository.get_request(delivery.request_id)
-        if request is not None:
-            with with_http_request_id(request.call_id):
-                self._send(delivery, request)
+        job = self._jobs.get(delivery.request_id)
+        if job is not None:
+            with with_http_request_id(job.call_id):
+                self._send(delivery, job)
 
-    def _send(self, delivery: WebhookDelivery, request: Job) -> None:
-        secrets = (request.webhook_secret,) if request.webhook_secret else self._secrets
+    def _send(self, delivery: WebhookDelivery, job: Job) -> None:
         result = webhook.attempt(
-            self._poster,
+            self._client,
             delivery.url,
             delivery.id,
             delivery.body,
-            secrets,
+            (job.webhook_secret,) if job.webhook_secret else self._secrets,
             timeout=ATTEMPT_TIMEOUT,
-            own_base_url=request.base_url,
-            call_id=request.call_id or request.id,
+            own_base_url=job.base_url,
+            call_id=job.call_id or job.id,
         )
         self._metrics.count_webhook(result.status_code)
-        state, wait = self._verdict(delivery, result)
+        state, wait = self._next_state(delivery, result)
         self._outbox.record_attempt(delivery.id, _row(delivery, result), state, wait)
         log.info(
-            "webhook %s of request %s: attempt %d: %s; %s",
+            "webhook %s of job %s: attempt %d: %s; %s",
             delivery.id,
-            delivery.request_id,
+            job.id,
             delivery.attempts + 1,
             result.status_code or result.error,
             state.value,
         )
 
-    def _verdict(self, delivery: WebhookDelivery, result: webhook.AttemptResult) -> tuple[DeliveryState, float | None]:
-        """What follows from an attempt: the new state and the seconds until the next attempt."""
+    def _next_state(
+        self, delivery: WebhookDelivery, result: webhook.AttemptResult
+    ) -> tuple[DeliveryState, float | None]:
+        """The state after an attempt, and the seconds until the next one."""
         step = delivery.step + 1
         if result.delivered:
             return DeliveryState.DELIVERED, None
-        if result.gone or result.hopeless or step >= len(self._schedule):
+        if result.permanent or step >= len(self._schedule):
             return DeliveryState.FAILED, None
-        # Jitter: receivers that were down for everybody are not met by everybody at once when they come back.
+        # Jitter, so that a receiver that was down does not get all of its webhooks at once.
         wait = self._schedule[step] * random.uniform(0.8, 1.2)
         return DeliveryState.PENDING, max(wait, result.retry_after)
 
-    def _forget_sent(self) -> None:
+    def _remove_sent(self) -> None:
         for delivery_id, (_, future) in list(self._sending.items()):
             if future.done():
                 del self._sending[delivery_id]
                 if not future.cancelled() and (error := future.exception()):
-                    log.error("webhook %s could not be worked", delivery_id, exc_info=error)
+                    log.error("webhook %s could not be sent", delivery_id, exc_info=error)
 
 
 def _row(delivery: WebhookDelivery, result: webhook.AttemptResult) -> WebhookAttempt:
@@ -108,6 +110,6 @@ def _row(delivery: WebhookDelivery, result: webhook.AttemptResult) -> WebhookAtt
         attempted_at=result.at,
         duration_ms=result.duration_ms,
         status_code=result.status_code,
-        answer=result.answer,
+        answer=result.body,
         error=result.error,
     )

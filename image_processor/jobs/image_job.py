@@ -1,7 +1,7 @@
-"""All images of one job: one function downloads, compresses and stores each; the results are recorded in batches.
+"""All images of one job: one function downloads, compresses and stores each; the outcomes are recorded in batches.
 
-The job thread decides and records, download threads process. A download thread never touches the database, the job
-thread never the network.
+The job thread decides and records, download threads process. A download thread never uses the database, the job thread
+never the network.
 """
 
 import contextlib
@@ -24,12 +24,13 @@ from image_processor.jobs.image_queue import ImageWindow, Turn
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.status import waiting_message
 from image_processor.store import (
-    WORKING,
+    PROCESSING_MESSAGE,
     ImageRecord,
     ImageStatus,
     ImageTask,
     Job,
-    Repository,
+    Jobs,
+    Products,
     Storage,
     image_name,
 )
@@ -38,13 +39,13 @@ log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.4
 BATCH_IMAGES = 256
-WAKE_SECONDS = 0.125
+COLLECT_SECONDS = 0.125
 WAITING_SECONDS = 1.0
 CANCEL_CHECK_SECONDS = 0.5
 
 
-class Stopped(Exception):
-    """The process is ending. The job continues at the next start, from what is recorded."""
+class Interrupted(Exception):
+    """The process ends. The job continues at the next start, from what is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class StoredImage:
 
 
 class ImageProcessor:
-    """Processes single images of any job, in as many threads as call it."""
+    """Processes single images of any job. Thread-safe."""
 
     def __init__(
         self,
@@ -78,10 +79,10 @@ class ImageProcessor:
     def process(
         self, job_id: str, base_url: str, image: ImageTask, options: CompressOptions, is_abandoned: Callable[[], bool]
     ) -> StoredImage:
-        """Download, compress and store one image. Its place at the host must have been taken; it is given back.
+        """Download, compress and store one image, whose place at the host was taken. It is given back.
 
-        Raises the ImageError that says what went wrong (ImageCancelled once `is_abandoned` says yes), StoreUnavailable
-        or OSError when nothing can be written.
+        Raises the ImageError that says what is wrong (ImageCancelled once `is_abandoned` returns True),
+        StoreUnavailable or OSError when nothing can be written.
         """
         with ExitStack() as stack:
             original, size = self._download(image, base_url, stack, is_abandoned)
@@ -98,26 +99,26 @@ class ImageProcessor:
     def _download(
         self, image: ImageTask, base_url: str, stack: ExitStack, is_abandoned: Callable[[], bool]
     ) -> tuple[BinaryIO, int]:
-        """The downloaded file, open until `stack` ends, and its size. Gives the place at the host back in any case."""
-        failed: ImageError | None = ImageCancelled()
+        """The original, open until `stack` ends, and its size. Gives the place at the host back in any case."""
+        failure: ImageError | None = ImageCancelled()
         try:
             if is_abandoned():
                 raise ImageCancelled
             file = stack.enter_context(self._storage.original())
             with self._metrics.timed("download"):
                 size = self._downloader.download(image.url, file, own_base_url=base_url, is_abandoned=is_abandoned)
-            failed = None
+            failure = None
         except ImageError as error:
-            if not is_abandoned():  # else it is not the host's fault
-                failed = error
+            if not is_abandoned():  # else it does not count against the host
+                failure = error
             raise
         finally:
-            self._limits.release(image.host, failed)
+            self._limits.release(image.host, failure)
         return file, size
 
 
 class DownloadThreads:
-    """The threads that process images, shared among the jobs that run. `stopping` is set when the process ends."""
+    """The threads that process images, shared among running jobs. `stopping` is set when the process ends."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -128,7 +129,7 @@ class DownloadThreads:
 
     @property
     def share(self) -> int:
-        """How many images one job may have in flight now: downloading, being compressed, or waiting for that."""
+        """How many images one job may have in progress now: downloading, being compressed, or waiting for that."""
         return max(4, self._number // max(1, self._jobs))
 
     @contextmanager
@@ -143,57 +144,59 @@ class DownloadThreads:
                 self._jobs -= 1
 
     def submit(self, process: Callable[[], StoredImage]) -> Future[StoredImage]:
-        """Run a function in one of the threads. Raises StoreUnavailable when the system has none."""
+        """Run a function in one of the threads. Raises StoreUnavailable when no thread can be started."""
         try:
             return self._pool.submit(process)
         except RuntimeError as error:  # "can't start new thread", or the process ends
             raise StoreUnavailable("The system has no threads left at the moment.") from error
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no more images."""
         self.stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class ImageJob:
-    """Processes the images of one job that are not final. Lives in the job thread that calls `run`.
+    """Processes the images of one job that are not final, for the job thread that calls `run`.
 
-    `max_attempts` bounds the downloads of one image.
+    `max_attempts` is the most downloads of one image.
     """
 
     def __init__(
         self,
-        request: Job,
+        job: Job,
         *,
-        repository: Repository,
+        jobs: Jobs,
+        products: Products,
         processor: ImageProcessor,
         threads: DownloadThreads,
         limits: HostLimits,
         metrics: Metrics,
         max_attempts: int,
     ) -> None:
-        self._request = request
-        self._repository = repository
+        self._job = job
+        self._jobs = jobs
+        self._products = products
         self._processor = processor
         self._threads = threads
         self._limits = limits
         self._metrics = metrics
         self._max_attempts = max_attempts
-        self._options = CompressOptions(request.quality, request.max_dimension, request.format)  # type: ignore[arg-type]
-        self._window = ImageWindow(partial(repository.pending_images, request.id), limits)
+        self._options = CompressOptions(job.quality, job.max_dimension, job.format)  # type: ignore[arg-type]
+        self._window = ImageWindow(partial(products.pending_images, job.id), limits)
         self._running: dict[Future[StoredImage], Turn] = {}
         self._finished: queue.SimpleQueue[Future[StoredImage]] = queue.SimpleQueue()
         self._started = False  # an image since the last batch
         self._abandoned = False
         self._records: list[ImageRecord] = []
-        self._message = WORKING
+        self._message = PROCESSING_MESSAGE
         self._recorded_at = self._busy_at = time.monotonic()
         self._checked_at = -inf  # it may have been cancelled before the first image
 
     def run(self) -> None:
         """Process until every image is final and recorded, or the job is cancelled.
 
-        Raises Stopped when the process ends first, OSError or StoreUnavailable when nothing can be written just now.
+        Raises Interrupted when the process ends first, OSError or StoreUnavailable when nothing can be written.
         """
         with self._threads.shared():
             try:
@@ -203,7 +206,7 @@ class ImageJob:
                     self._record_if_due()
                     self._update_message()
             finally:
-                self._abandoned = True  # what is still running is given up: its job may be deleted by then
+                self._abandoned = True  # images that still run are given up: the job may be deleted meanwhile
             self._record()
 
     # ---- start and collect ----------------------------------------------------------------------------------------
@@ -212,28 +215,26 @@ class ImageJob:
         while len(self._running) < self._threads.share and (turn := self._window.take()):
             if turn.refusal:
                 self._fail(turn, turn.refusal)
-                continue
-            process = partial(
-                self._processor.process,
-                self._request.id,
-                self._request.base_url,
-                turn.image,
-                self._options,
-                lambda: self._abandoned,
+            else:
+                self._start(turn)
+
+    def _start(self, turn: Turn) -> None:
+        job, process = self._job, self._processor.process
+        try:
+            future = self._threads.submit(
+                partial(process, job.id, job.base_url, turn.image, self._options, lambda: self._abandoned)
             )
-            try:
-                future = self._threads.submit(process)
-            except StoreUnavailable:
-                self._limits.release(turn.image.host, ImageCancelled())
-                raise
-            self._running[future] = turn
-            self._started = True
-            future.add_done_callback(self._finished.put)
+        except StoreUnavailable:
+            self._limits.release(turn.image.host, ImageCancelled())
+            raise
+        self._running[future] = turn
+        self._started = True
+        future.add_done_callback(self._finished.put)
 
     def _collect(self) -> None:
-        """Wait a moment for results, then take every one that is there."""
+        """Wait a moment for results, then take all that are there."""
         with contextlib.suppress(queue.Empty):
-            self._take_result(self._finished.get(timeout=WAKE_SECONDS))
+            self._take_result(self._finished.get(timeout=COLLECT_SECONDS))
             while True:
                 self._take_result(self._finished.get_nowait())
         self._check_stop()
@@ -248,14 +249,14 @@ class ImageJob:
 
     def _check_stop(self) -> None:
         if self._threads.stopping.is_set():
-            raise Stopped
+            raise Interrupted
 
     def _retry_or_fail(self, turn: Turn, error: BaseException) -> None:
         turn = replace(turn, attempts=turn.attempts + 1)
         if isinstance(error, (OSError, StoreUnavailable)):
-            raise error  # the disk's fault, not the image's
+            raise error  # nothing is wrong with the image
         if not isinstance(error, ImageError):
-            log.error("request %s: image %d", self._request.id, turn.image.id, exc_info=error)
+            log.error("job %s: image %d", self._job.id, turn.image.id, exc_info=error)
             self._fail(turn, InternalError())
         elif error.retryable and turn.attempts < self._max_attempts:
             self._window.wait_again(turn, retry_delay(error, turn.attempts))
@@ -266,18 +267,18 @@ class ImageJob:
         if time.monotonic() - self._checked_at < CANCEL_CHECK_SECONDS:
             return False
         self._checked_at = time.monotonic()
-        return self._repository.cancel_requested(self._request.id)
+        return self._jobs.cancel_requested(self._job.id)
 
     def _update_message(self) -> None:
-        """Say so when all that is left waits for its hosts, and no longer when something runs again."""
+        """Name the hosts while all remaining images wait for them."""
         now = time.monotonic()
         if self._running:
             self._busy_at = now
         hosts = self._window.waiting_hosts if now - self._busy_at > WAITING_SECONDS else []
-        message = waiting_message(hosts) if hosts else WORKING
+        message = waiting_message(hosts) if hosts else PROCESSING_MESSAGE
         if message != self._message:
             self._message = message
-            self._repository.say(self._request.id, message)
+            self._jobs.set_message(self._job.id, message)
 
     # ---- record ---------------------------------------------------------------------------------------------------
 
@@ -299,7 +300,7 @@ class ImageJob:
         )
 
     def _fail(self, turn: Turn, error: ImageError) -> None:
-        log.info("request %s: image %d failed: %s", self._request.id, turn.image.id, error.code)
+        log.info("job %s: image %d failed: %s", self._job.id, turn.image.id, error.code)
         self._records.append(
             ImageRecord(
                 image=turn.image,
@@ -312,15 +313,14 @@ class ImageJob:
         )
 
     def _record_if_due(self) -> None:
-        waited = time.monotonic() - self._recorded_at
-        news = self._records or self._started
-        if len(self._records) >= BATCH_IMAGES or (news and waited >= BATCH_SECONDS):
+        is_due = time.monotonic() - self._recorded_at >= BATCH_SECONDS and (self._records or self._started)
+        if is_due or len(self._records) >= BATCH_IMAGES:
             self._record()
 
     def _record(self) -> None:
         running = [turn.image for turn in self._running.values()]
         with self._metrics.timed("record"):
-            self._repository.record_images(self._request.id, running, self._records)
+            self._products.record_images(self._job.id, running, self._records)
         self._metrics.count_images(self._records)
         self._records = []
         self._started = False

@@ -1,9 +1,8 @@
-"""Which image is worked next: a bounded view on a request's pending images that looks past what has to wait.
+"""Which image is processed next: a bounded window over the pending images of a job.
 
-Images wait in lanes, one per host. A lane whose host is at its limit, or an image whose retry is not due, holds nobody
-else up: turns go round the lanes. When one host fills its lane, further images are fetched without it, and that lane is
-refilled from where it stopped – so a request of 100,000 images costs the memory of a window, and 20,000 URLs of a slow
-host do not hide the others behind them.
+Images wait in lanes, one per host, which take turns. A host at its limit, or an image whose retry is not due, delays no
+other. When one host fills its lane, further images are fetched without it, and that lane is refilled from where it
+stopped – so a job of 100,000 images takes the memory of a window and 20,000 URLs of a slow host do not hide the others.
 """
 
 import heapq
@@ -20,12 +19,12 @@ from image_processor.store import ImageTask
 
 CHUNK = 128
 LOOK_AHEAD = 512
-LANE_FULL = 128
-MOST_HELD_LANES = 200
+FULL_LANE = 128
+MAX_FULL_LANES = 200
 
 
 class Fetch(Protocol):
-    """Where the images come from: the pending ones after an id, of one host or without some hosts."""
+    """Returns pending images after an id, of one host or without some hosts."""
 
     def __call__(
         self, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
@@ -34,7 +33,7 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An image whose turn it is. `attempts` counts the downloads begun so far; `refusal` says why not to begin one."""
+    """An image whose turn it is. `attempts` counts its downloads so far; `refusal` says why to begin no other."""
 
     image: ImageTask
     attempts: int = 0
@@ -42,22 +41,22 @@ class Turn:
 
 
 class ImageWindow:
-    """The images of one request that wait. Used by its request thread only."""
+    """The images of one job that wait. Used by its job thread only."""
 
     def __init__(self, fetch: Fetch, limits: HostLimits) -> None:
         self._fetch = fetch
         self._limits = limits
         self._lanes: dict[str, deque[Turn]] = {}
-        self._held: dict[str, int | None] = {}  # host -> id its own fetching goes on after; None: nothing more
+        self._full: dict[str, int | None] = {}  # host -> last id fetched; None: it has no more
         self._later: list[tuple[float, int, Turn]] = []
         self._numbers = itertools.count()
         self._waiting = 0
-        self._cursor: int | None = 0  # None: everything but the held hosts was fetched
+        self._cursor: int | None = 0  # last id fetched for all other hosts; None: they have no more
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits and nothing more can come."""
-        return not self._waiting and self._cursor is None and all(at is None for at in self._held.values())
+        return not self._waiting and self._cursor is None and all(at is None for at in self._full.values())
 
     @property
     def waiting_hosts(self) -> list[str]:
@@ -65,7 +64,7 @@ class ImageWindow:
         return list(dict.fromkeys([*self._lanes, *(turn.image.host for _, _, turn in self._later)]))
 
     def take(self) -> Turn | None:
-        """The next image whose turn it is, with a place taken at its host (unless refused); None when all must wait."""
+        """The next image, with a place taken at its host (unless refused); None when all must wait."""
         self._wake()
         self._refill()
         for host in list(self._lanes):
@@ -75,7 +74,7 @@ class ImageWindow:
         return None
 
     def wait_again(self, turn: Turn, seconds: float) -> None:
-        """Put an image back: it gets another turn, not before `seconds` have passed."""
+        """Give an image another turn, not before `seconds` have passed."""
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), replace(turn, refusal=None)))
         self._waiting += 1
 
@@ -94,27 +93,27 @@ class ImageWindow:
 
     def _refill(self) -> None:
         while self._waiting < LOOK_AHEAD:
-            if not (self._refill_held() or self._refill_any()):
+            if not (self._refill_full() or self._refill_any()):
                 return
 
     def _refill_any(self) -> bool:
-        if self._cursor is None or (len(self._held) >= MOST_HELD_LANES and self._waiting):
+        if self._cursor is None or (len(self._full) >= MAX_FULL_LANES and self._waiting):
             return False
-        images = self._fetch(self._cursor, CHUNK, without=list(self._held))
+        images = self._fetch(self._cursor, CHUNK, without=list(self._full))
         self._append(images)
         self._cursor = images[-1].id if len(images) == CHUNK else None
         if self._cursor is not None:
             for host in {image.host for image in images}:
-                if len(self._lanes[host]) >= LANE_FULL:
-                    self._held[host] = self._cursor
+                if len(self._lanes[host]) >= FULL_LANE:
+                    self._full[host] = self._cursor
         return True
 
-    def _refill_held(self) -> bool:
-        for host, after_id in self._held.items():
-            if after_id is not None and len(self._lanes.get(host, ())) < LANE_FULL // 2:
-                images = self._fetch(after_id, LANE_FULL, host=host)
+    def _refill_full(self) -> bool:
+        for host, after_id in self._full.items():
+            if after_id is not None and len(self._lanes.get(host, ())) < FULL_LANE // 2:
+                images = self._fetch(after_id, FULL_LANE, host=host)
                 self._append(images)
-                self._held[host] = images[-1].id if len(images) == LANE_FULL else None
+                self._full[host] = images[-1].id if len(images) == FULL_LANE else None
                 return True
         return False
 

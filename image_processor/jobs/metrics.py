@@ -1,7 +1,7 @@
-"""What is counted and timed for monitoring systems. The only module that knows prometheus-client.
+"""Metrics for monitoring systems. The only module that knows prometheus-client.
 
-Counters and times are those of this process since its start; the queue is asked of the database at every scrape, so any
-process of the installation answers for all of it.
+Counters and times are those of this process since its start; the queue is read from the database at every scrape, so
+any process of the installation reports all of it.
 """
 
 from collections import Counter as Tally
@@ -24,9 +24,9 @@ STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 
 
 class Metrics:
-    """The numbers of one application. Thread-safe.
+    """The metrics of one application. Thread-safe.
 
-    `queue` gives how many requests are not done, and how many of their images are not final.
+    `queue` returns how many jobs are not done, and how many of their images are not final.
     """
 
     def __init__(self, queue: Callable[[], tuple[int, int]]) -> None:
@@ -58,7 +58,7 @@ class Metrics:
         self._steps = {step: seconds.labels(step) for step in STEPS}
         self._webhooks = Counter(
             "skulight_webhook_attempts",
-            "Attempts to deliver a webhook: delivered (2xx), refused (another answer), unanswered.",
+            "Attempts to deliver a webhook: delivered (2xx), refused (another status), unanswered.",
             ["result"],
             registry=registry,
         )
@@ -74,11 +74,11 @@ class Metrics:
             self._webhooks.labels(result)
 
     def timed(self, step: Step) -> AbstractContextManager[object]:
-        """Time what happens inside, whether it succeeds or not."""
+        """Time a block, whether it succeeds or not."""
         return self._steps[step].time()
 
     def observe(self, step: Step, seconds: float) -> None:
-        """Record how long something took that was timed elsewhere."""
+        """Record a time that was measured elsewhere."""
         self._steps[step].observe(seconds)
 
     def count_images(self, records: Sequence[ImageRecord]) -> None:
@@ -98,7 +98,7 @@ class Metrics:
                 counter.labels(label).inc(amount)
 
     def count_webhook(self, status_code: int | None) -> None:
-        """Count an attempt to deliver; `status_code` is None when nobody answered."""
+        """Count an attempt to deliver; `status_code` is None when there was no response."""
         if status_code is None:
             result = "unanswered"
         else:
@@ -106,28 +106,28 @@ class Metrics:
         self._webhooks.labels(result).inc()
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """Everything, in the format that the `Accept` header asks for, and its content type."""
+        """All metrics in the format that the `Accept` header asks for, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
 
 class _Queue(Collector):
-    """What waits, asked at every scrape. Left out while the database cannot be read: the other numbers still come."""
+    """The queue, read at every scrape. Left out while the database cannot be read."""
 
     def __init__(self, queue: Callable[[], tuple[int, int]]) -> None:
         self._queue = queue
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is known before a scrape; without this, the registry would ask the database at the start."""
+        """Without this, the registry would read the database at the start."""
         return []
 
     def collect(self) -> Iterable[Metric]:
         """The gauges as they are now."""
         try:
-            requests, images = self._queue()
+            jobs, images = self._queue()
         except StoreUnavailable:
             return
-        yield GaugeMetricFamily("skulight_requests_unfinished", "Requests that are not done.", value=requests)
+        yield GaugeMetricFamily("skulight_requests_unfinished", "Jobs that are not done.", value=jobs)
         yield GaugeMetricFamily(
-            "skulight_images_waiting", "Images of unfinished requests that are not final yet.", value=images
+            "skulight_images_waiting", "Images of unfinished jobs that are not final yet.", value=images
         )

@@ -1,4 +1,4 @@
-"""The story of one request, top to bottom: claim, load, work the images, write output.csv, finish."""
+"""The steps of one job: claim it, insert its products, process the images, write output.csv, finish."""
 
 import json
 import logging
@@ -8,10 +8,11 @@ from image_processor.catalogue import CSVLimits, ProductCSV, ProductRow, read_pr
 from image_processor.download import direct_link
 from image_processor.errors import UploadGone
 from image_processor.jobs.image_job import ImageJob
-from image_processor.jobs.status import final_message, outcome_of, product_status, webhook_payload
+from image_processor.jobs.status import final_message, grouped, outcome_of, product_status, webhook_payload
 from image_processor.logs import with_http_request_id
 from image_processor.store import (
     Job,
+    Jobs,
     JobStatus,
     NewImage,
     NewProduct,
@@ -19,7 +20,7 @@ from image_processor.store import (
     Product,
     ProductImage,
     ProductOutput,
-    Repository,
+    Products,
     Storage,
     new_delivery,
     now,
@@ -28,125 +29,123 @@ from image_processor.urls import host_of
 
 log = logging.getLogger(__name__)
 
-# Inserted in one transaction; between two of them those who ask have their turn. A single row is never split.
+# Inserted in one transaction, so that others need not wait long. A row is never split.
 ROWS_PER_CHUNK = 250
 IMAGES_PER_CHUNK = 2_000
-ROWS_PER_PAGE = 250  # read at once when results are gathered
-IMAGES_PER_PAGE = 250  # looked for at once on the disk
+ROWS_PER_PAGE = 250
+IMAGES_PER_PAGE = 250
 
 
 class Pipeline:
-    """Works requests, each in the thread that calls `run`."""
+    """Processes jobs, each in the thread that calls `run`."""
 
     def __init__(
         self,
-        repository: Repository,
+        jobs: Jobs,
+        products: Products,
         storage: Storage,
         image_job: Callable[[Job], ImageJob],
         csv_limits: CSVLimits,
     ) -> None:
-        self._repository = repository
+        self._jobs = jobs
+        self._products = products
         self._storage = storage
         self._image_job = image_job
         self._csv_limits = csv_limits
 
-    def run(self, request_id: str) -> None:
-        """Work one request to its end. Raises Stopped when the process ends first.
+    def run(self, job_id: str) -> None:
+        """Process a job to its end, from wherever an earlier run was interrupted.
 
-        Safe to call again at any point of the story: it goes on where the database says it is. Raises OSError or
-        StoreUnavailable when nothing can be written just now, UploadGone when the kept upload is not there.
+        Raises Interrupted when the process ends first, OSError or StoreUnavailable when nothing can be written,
+        UploadGone when the uploaded file is missing.
         """
-        request = self._repository.claim(request_id)
-        if request is not None:
-            with with_http_request_id(request.call_id):
-                self._work(request)
+        job = self._jobs.claim(job_id)
+        if job is not None:
+            with with_http_request_id(job.call_id):
+                self._process(job)
 
-    def _work(self, request: Job) -> None:
-        log.info("request %s: %d images in %d rows", request.id, request.total, request.row_count)
-        catalogue = self._read_catalogue(request)
-        self._load_products(request, catalogue)
-        self._work_images(request)
-        self._write_output(request, catalogue)
-        self._finish(request)
+    def _process(self, job: Job) -> None:
+        log.info("job %s: %d images in %d rows", job.id, job.total, job.row_count)
+        catalogue = self._read_catalogue(job)
+        self._insert_products(job, catalogue)
+        self._process_images(job)
+        self._write_output(job, catalogue)
+        self._finish(job)
 
-    def fail(self, request_id: str, message: str) -> None:
-        """End a request that could not be worked at all."""
-        self._repository.fail_rest(request_id)
-        request = self._repository.get_request(request_id)
-        if request is not None and not request.done:
-            self._end(request, JobStatus.FAILED, message)
+    def fail(self, job_id: str, message: str) -> None:
+        """End a job that cannot be processed."""
+        self._jobs.fail_rest(job_id)
+        job = self._jobs.get(job_id)
+        if job is not None and not job.done:
+            self._end(job, JobStatus.FAILED, message)
 
-    def _read_catalogue(self, request: Job) -> ProductCSV:
-        path = self._storage.upload_path(request.id)
+    def _read_catalogue(self, job: Job) -> ProductCSV:
+        path = self._storage.upload_path(job.id)
         if not path.exists():
             raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
         return read_products(path, self._csv_limits)
 
-    def _load_products(self, request: Job, catalogue: ProductCSV) -> None:
-        """Put the rows into the database, chunk by chunk, those that are not there yet."""
-        for chunk in _chunks(map(_new_product, catalogue.rows(start_after=self._repository.last_row(request.id)))):
-            self._repository.insert_products(request.id, chunk)
+    def _insert_products(self, job: Job, catalogue: ProductCSV) -> None:
+        rows = catalogue.rows(start_after=self._products.last_row(job.id))
+        for chunk in _chunks(map(_new_product, rows)):
+            self._products.insert(job.id, chunk)
 
-    def _work_images(self, request: Job) -> None:
-        """Work every image that is not final, and again those whose file is gone when we look for it."""
-        self._storage.make_folder(request.id)
+    def _process_images(self, job: Job) -> None:
+        """Process every image that is not final, and again those whose file is missing then."""
+        self._storage.make_folder(job.id)
         while True:
-            self._image_job(request).run()
-            if self._repository.cancel_requested(request.id):
-                self._repository.cancel_rest(request.id)
+            self._image_job(job).run()
+            if self._jobs.cancel_requested(job.id):
+                self._jobs.cancel_rest(job.id)
                 return
-            missing = self._missing_files(request.id)
+            missing = self._missing_files(job.id)
             if not missing:
                 return
-            log.warning("request %s: %d files are missing or short; worked again", request.id, len(missing))
-            self._repository.put_back(request.id, missing)
+            log.warning("job %s: %d files are missing or short; processed again", job.id, len(missing))
+            self._products.reset_images(job.id, missing)
 
-    def _missing_files(self, request_id: str) -> list[ProductImage]:
+    def _missing_files(self, job_id: str) -> list[ProductImage]:
         return [
             image
-            for image in self._completed_images(request_id)
-            if not self._storage.holds(request_id, image.output_url or "", image.bytes_out or 0)
+            for image in self._completed_images(job_id)
+            if not self._storage.holds(job_id, image.output_url or "", image.bytes_out or 0)
         ]
 
-    def _completed_images(self, request_id: str) -> Iterator[ProductImage]:
+    def _completed_images(self, job_id: str) -> Iterator[ProductImage]:
         last = 0
-        while images := self._repository.completed_images(request_id, after_id=last, limit=IMAGES_PER_PAGE):
+        while images := self._products.completed_images(job_id, after_id=last, limit=IMAGES_PER_PAGE):
             yield from images
             last = images[-1].id
 
-    def _write_output(self, request: Job, catalogue: ProductCSV) -> None:
-        """Write output.csv, whole or not at all, and the results of the rows."""
-        rows = self._output_rows(request.id)
-        self._storage.write_output(request.id, lambda file: write_output(catalogue, rows, file))
+    def _write_output(self, job: Job, catalogue: ProductCSV) -> None:
+        rows = self._output_rows(job.id)
+        self._storage.write_output(job.id, lambda file: write_output(catalogue, rows, file))
 
-    def _output_rows(self, request_id: str) -> Iterator[list[str | None]]:
-        """The output URLs of each row, in the order of the rows. Each page is recorded as it passes by."""
-        for products, images in self._results(request_id):
-            outputs = _outputs(products, images)
-            self._repository.save_outputs(outputs)
-            yield from (output.output_image_urls for output in outputs)
-
-    def _results(self, request_id: str) -> Iterator[tuple[Sequence[Product], Sequence[ProductImage]]]:
+    def _output_rows(self, job_id: str) -> Iterator[list[str | None]]:
+        """The output URLs of each row, in order. They are recorded, too, page by page."""
         row = 0
-        while products := self._repository.products(request_id, after_row=row, limit=ROWS_PER_PAGE):
-            yield products, self._repository.images_of([product.id for product in products])
+        while products := self._products.page(job_id, after_row=row, limit=ROWS_PER_PAGE):
+            images = self._products.images_of([product.id for product in products])
+            outputs = [_output(product, of_product) for product, of_product in grouped(products, images)]
+            self._products.save_outputs(outputs)
+            yield from (output.output_image_urls for output in outputs)
             row = products[-1].row
 
-    def _finish(self, request: Job) -> None:
-        """Record the final state, together with the webhook that tells of it."""
-        finished = self._repository.get_request(request.id)
+    def _finish(self, job: Job) -> None:
+        finished = self._jobs.get(job.id)
         if finished is not None:
             status = JobStatus.CANCELLED if finished.cancelled else JobStatus.COMPLETED
             self._end(finished, status, final_message(finished))
 
-    def _end(self, request: Job, status: JobStatus, message: str) -> None:
-        request.status, request.message, request.completed_at = status, message, now()
-        request.outcome = outcome_of(request) if status is not JobStatus.FAILED else Outcome.FAILED
+    def _end(self, job: Job, status: JobStatus, message: str) -> None:
+        """Record the final state, and the webhook about it."""
+        job.status, job.message, job.completed_at = status, message, now()
+        job.outcome = outcome_of(job) if status is not JobStatus.FAILED else Outcome.FAILED
         delivery = None
-        if request.webhook_url:
-            delivery = new_delivery(request.id, request.webhook_url, json.dumps(webhook_payload(request)))
-        self._repository.finish(request, delivery)
-        log.info("request %s: %s. %s", request.id, status.value, message)
+        if job.webhook_url:
+            delivery = new_delivery(job.id, job.webhook_url, json.dumps(webhook_payload(job)))
+        self._jobs.finish(job, delivery)
+        log.info("job %s: %s. %s", job.id, status.value, message)
 
 
 def _chunks(products: Iterable[NewProduct]) -> Iterator[list[NewProduct]]:
@@ -173,13 +172,6 @@ def _new_product(row: ProductRow) -> NewProduct:
         if url
     ]
     return NewProduct(row.row, row.serial_number, row.product_name, list(row.image_urls), images)
-
-
-def _outputs(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductOutput]:
-    by_product: dict[int, list[ProductImage]] = {product.id: [] for product in products}
-    for image in images:
-        by_product[image.product_id].append(image)
-    return [_output(product, by_product[product.id]) for product in products]
 
 
 def _output(product: Product, images: Sequence[ProductImage]) -> ProductOutput:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from image_processor.config import Settings
 from image_processor.jobs.actions import Actions
+from image_processor.jobs.inbox import Inbox
 from image_processor.jobs.metrics import Metrics
-from image_processor.jobs.queries import Inbox, Originals, Queries
+from image_processor.jobs.originals import Originals
+from image_processor.jobs.queries import Queries
 from image_processor.jobs.thumbnails import Thumbnails
 from image_processor.jobs.uploads import Uploads
 from image_processor.jobs.worker import Worker

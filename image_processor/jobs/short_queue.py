@@ -1,4 +1,4 @@
-"""Bounds how many HTTP requests may wait for the same costly thing, and for how long."""
+"""Bounds how many HTTP requests may wait for the same costly result, and for how long."""
 
 import select
 import socket
@@ -13,21 +13,21 @@ from image_processor.imaging import FairQueue
 
 
 class ShortQueue:
-    """Lets `places` callers in at once; `waiting` more wait for at most `seconds`. Thread-safe."""
+    """Admits `places` threads at once; `waiting` more wait for at most `seconds`. Thread-safe."""
 
     def __init__(self, places: int, *, waiting: int, seconds: float) -> None:
         self._places = FairQueue(places)
-        self._callers = threading.BoundedSemaphore(places + waiting)
+        self._admitted = threading.BoundedSemaphore(places + waiting)
         self._seconds = seconds
 
     @contextmanager
     def place(self, is_abandoned: Callable[[], bool]) -> Iterator[None]:
-        """Hold a place. Raises Unavailable when too many wait, none is free in time, or `is_abandoned` says yes."""
+        """Hold a place. Raises Unavailable when too many wait, none is free in time, or `is_abandoned` returns True."""
         latest = time.monotonic() + self._seconds
-        if not self._callers.acquire(blocking=False):
+        if not self._admitted.acquire(blocking=False):
             raise _busy()
         with ExitStack() as stack:
-            stack.callback(self._callers.release)
+            stack.callback(self._admitted.release)
             try:
                 stack.enter_context(self._places.place("", lambda: is_abandoned() or time.monotonic() > latest))
             except ImageCancelled as error:
@@ -47,7 +47,7 @@ def client_is_gone(environ: Mapping[str, Any]) -> bool:
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
         return False
-    poller = select.poll()  # `select.select` knows no descriptor above 1,023
+    poller = select.poll()  # `select.select` supports no descriptor above 1,023
     poller.register(connection, select.POLLIN)
     if not poller.poll(0):
         return False

@@ -1,9 +1,6 @@
-"""What is told about a request: the status body of the contract, its sentences and its links.
+"""The status of a job in the API: response classes, which the OpenAPI document is made from, messages and links."""
 
-The classes are the answer and its documentation at once: `api` returns them, the OpenAPI document is made from them.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -11,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from image_processor.store import (
-    WORKING,
+    PROCESSING_MESSAGE,
     ImageStatus,
     Job,
     JobStatus,
@@ -22,23 +19,23 @@ from image_processor.store import (
     WebhookDelivery,
 )
 
-MOST_PRODUCTS = 100
-MOST_IMAGES = 500
+MAX_PRODUCTS = 100
+MAX_IMAGES = 500
 
 
 class Counts(BaseModel):
-    """Images of the request by state. `total` is the sum of the others."""
+    """Images of the job by state."""
 
     total: int = Field(description="All images of the catalogue: the sum of the others.")
     pending: int = Field(description="Not begun yet.")
     processing: int = Field(description="Being downloaded or compressed now.")
     succeeded: int = Field(description="Compressed, or kept where nothing could be saved.")
     failed: int = Field(description="Given up; each says why.")
-    cancelled: int = Field(description="Not worked, because the request was cancelled.")
+    cancelled: int = Field(description="Not processed, because the job was cancelled.")
 
 
 class Progress(BaseModel):
-    """How far the request is."""
+    """How much of the job is done."""
 
     percent: float = Field(description="Final images, in percent of all.")
     images_per_second: float | None = Field(description="Since the start; null before the first image.")
@@ -46,7 +43,7 @@ class Progress(BaseModel):
 
 
 class Bytes(BaseModel):
-    """Bytes downloaded and bytes delivered, over the compressed images."""
+    """Sizes of the originals and of the results, over the compressed images."""
 
     input: int = Field(description="Bytes that were downloaded.")
     output: int = Field(description="Bytes of the results.")
@@ -54,12 +51,12 @@ class Bytes(BaseModel):
 
 
 class Options(BaseModel):
-    """The options the request is worked with."""
+    """The options of the upload."""
 
     quality: int = Field(description="Quality of the encoder, 1 to 95.")
     max_dimension: int = Field(description="Longest side of a result in pixels; 0 for no limit.")
     format: str = Field(description="Format of the results; `keep` keeps each image's own.")
-    on_invalid: str = Field(description="What was asked for bad rows: `reject` or `skip`.")
+    on_invalid: str = Field(description="What to do with invalid rows: `reject` or `skip`.")
 
 
 class ImageErrorBody(BaseModel):
@@ -67,29 +64,28 @@ class ImageErrorBody(BaseModel):
 
     code: str = Field(description="The kind of failure, for programs.")
     detail: str = Field(description="What is wrong and what to do, for people.")
-    http_status: int | None = Field(description="What the image host answered, if it answered.")
+    http_status: int | None = Field(description="Status of the image host's response, if there was one.")
     attempts: int = Field(description="How often the download was tried.")
 
 
 class ImageBody(BaseModel):
-    """One image URL of a product and what became of it."""
+    """One image URL of a product and its result."""
 
-    id: int = Field(description="Names the image in the addresses of this request.")
+    id: int = Field(description="Identifies the image in URLs of this job.")
     position: int = Field(description="Place in the row's list of URLs, from 1.")
-    input_url: str = Field(description="As it stands in the catalogue.")
-    output_url: str | None = Field(description="Where the result is hosted; null while there is none.")
+    input_url: str = Field(description="As written in the catalogue.")
+    output_url: str | None = Field(description="URL of the result; null while there is none.")
     status: ImageStatus
-    kept_original: bool = Field(
-        description="The image is delivered as it came, because compressing would not have made it smaller."
-    )
-    note: str | None = Field(
-        description="What a person should know of the result, such as that only one frame was kept."
-    )
-    bytes_in: int | None = Field(description="Bytes of the source.")
+    kept_original: bool = Field(description="The result is the original: compressing did not make it smaller.")
+    note: str | None = Field(description="A remark on the result, such as that only one frame was kept.")
+    bytes_in: int | None = Field(description="Bytes of the original.")
     bytes_out: int | None = Field(description="Bytes of the result.")
     width: int | None = Field(description="Pixels of the result, upright.")
     height: int | None = Field(description="Pixels of the result, upright.")
     error: ImageErrorBody | None = Field(description="Why there is no result; null unless it failed.")
+
+
+IMAGE_COLUMNS = [name for name in ImageBody.model_fields if name != "error"]
 
 
 class ProductBody(BaseModel):
@@ -101,21 +97,21 @@ class ProductBody(BaseModel):
     status: ProductStatus
     input_image_urls: list[str] = Field(description="The entries of the cell, in their order.")
     output_image_urls: list[str | None] = Field(description="The results, entry by entry; null where there is none.")
-    error: str | None = Field(description="Why a row was not worked at all.")
+    error: str | None = Field(description="Why the row was not processed.")
     images: list[ImageBody]
 
 
 class WebhookBody(BaseModel):
-    """The newest webhook delivery of the request."""
+    """The newest webhook delivery of the job."""
 
     url: str
     state: str = Field(description="`pending`, `delivered` or `failed`.")
     attempts: int = Field(description="How often it was sent.")
-    last_status_code: int | None = Field(description="What the receiver answered last; null when nothing did.")
+    last_status_code: int | None = Field(description="Status of the receiver's last response; null for none.")
 
 
 class Links(BaseModel):
-    """Absolute addresses of everything that belongs to the request."""
+    """Absolute URLs of everything that belongs to the job."""
 
     model_config = ConfigDict(title="Links")
 
@@ -131,13 +127,13 @@ class Links(BaseModel):
 
 
 class StatusBody(BaseModel):
-    """Everything about one request."""
+    """The status of one job."""
 
     request_id: str
     status: JobStatus
-    done: bool = Field(description="Nothing more is worked, unless somebody retries.")
+    done: bool = Field(description="Whether the job has ended; only a retry starts it again.")
     outcome: Outcome | None = Field(description="How it ended; null until it is done.")
-    message: str = Field(description="Where it stands, in a sentence for people.")
+    message: str = Field(description="The status in a sentence, for people.")
     row_count: int = Field(description="Products in the catalogue.")
     filename: str = Field(description="Name of the uploaded file.")
     warnings: list[str] = Field(description="What was repaired or skipped in the catalogue, in sentences.")
@@ -146,58 +142,53 @@ class StatusBody(BaseModel):
     bytes: Bytes
     options: Options
     created_at: str = Field(description="When the upload was accepted: ISO 8601, in UTC, like all times.")
-    started_at: str | None = Field(description="When the work began.")
+    started_at: str | None = Field(description="When processing began.")
     completed_at: str | None = Field(description="When it was done.")
-    updated_at: str = Field(description="When anything of it changed last.")
+    updated_at: str = Field(description="When the status changed last.")
     products: list[ProductBody] = Field(description="The first products of the catalogue, in its order.")
     products_truncated: bool = Field(description="Whether there are more products or images than are listed here.")
-    webhook: WebhookBody | None = Field(description="Null when no webhook was asked for.")
+    webhook: WebhookBody | None = Field(description="Null when the upload named no webhook URL.")
     links: Links
 
 
 def status_body(
-    request: Job,
+    job: Job,
     products: Sequence[ProductBody] = (),
     deliveries: Sequence[WebhookDelivery] = (),
     paused: str | None = None,
 ) -> StatusBody:
-    """The status of a request. `products` are its first ones. `paused` says why nothing is worked just now, if so."""
+    """The status of a job. `products` are its first ones. `paused` says why processing is paused, if it is."""
     listed = sum(len(product.images) for product in products)
     return StatusBody(
-        request_id=request.id,
-        status=JobStatus(request.status),
-        done=request.done,
-        outcome=Outcome(request.outcome) if request.outcome else None,
-        message=f"Paused. {paused}" if paused and not request.done else live_message(request),
-        row_count=request.row_count,
-        filename=request.filename,
-        warnings=request.warnings,
-        counts=_counts(request),
-        progress=_progress(request),
-        bytes=_bytes(request),
-        options=Options(
-            quality=request.quality,
-            max_dimension=request.max_dimension,
-            format=request.format,
-            on_invalid=request.on_invalid,
-        ),
-        created_at=timestamp(request.created_at) or "",
-        started_at=timestamp(request.started_at),
-        completed_at=timestamp(request.completed_at),
-        updated_at=timestamp(request.updated_at) or "",
+        request_id=job.id,
+        status=JobStatus(job.status),
+        done=job.done,
+        outcome=Outcome(job.outcome) if job.outcome else None,
+        message=f"Paused. {paused}" if paused and not job.done else live_message(job),
+        row_count=job.row_count,
+        filename=job.filename,
+        warnings=job.warnings,
+        counts=Counts.model_validate(job, from_attributes=True),
+        progress=_progress(job),
+        bytes=_bytes(job),
+        options=Options.model_validate(job, from_attributes=True),
+        created_at=timestamp(job.created_at) or "",
+        started_at=timestamp(job.started_at),
+        completed_at=timestamp(job.completed_at),
+        updated_at=timestamp(job.updated_at) or "",
         products=list(products),
-        products_truncated=len(products) < request.row_count or listed < request.total,
-        webhook=_webhook(request, deliveries),
-        links=links(request.base_url, request.id),
+        products_truncated=len(products) < job.row_count or listed < job.total,
+        webhook=_webhook(job, deliveries),
+        links=links(job.base_url, job.id),
     )
 
 
-def links(base_url: str, request_id: str) -> Links:
-    """The addresses of everything that belongs to a request."""
-    resource = f"{base_url}/api/v1/requests/{request_id}"
+def links(base_url: str, job_id: str) -> Links:
+    """The URLs of everything that belongs to a job."""
+    resource = f"{base_url}/api/v1/requests/{job_id}"
     return Links(
         self=resource,
-        html=f"{base_url}/requests/{request_id}",
+        html=f"{base_url}/requests/{job_id}",
         images=f"{resource}/images",
         output_csv=f"{resource}/output.csv",
         errors_csv=f"{resource}/errors.csv",
@@ -208,33 +199,33 @@ def links(base_url: str, request_id: str) -> Links:
     )
 
 
-def webhook_payload(request: Job) -> dict[str, Any]:
-    """The body of the webhook of a request that is done."""
-    at = timestamp(request.completed_at)
+def webhook_payload(job: Job) -> dict[str, Any]:
+    """The body of the webhook of a job that is done."""
+    at = timestamp(job.completed_at)
     data = {
-        "request_id": request.id,
-        "status": request.status,
-        "outcome": request.outcome,
-        "message": request.message,
-        "counts": _counts(request).model_dump(),
-        "bytes": _bytes(request).model_dump(),
-        "links": links(request.base_url, request.id).model_dump(),
+        "request_id": job.id,
+        "status": job.status,
+        "outcome": job.outcome,
+        "message": job.message,
+        "counts": Counts.model_validate(job, from_attributes=True).model_dump(),
+        "bytes": _bytes(job).model_dump(),
+        "links": links(job.base_url, job.id).model_dump(),
     }
-    kind = f"request.{request.status.lower()}"
-    return {"type": kind, "timestamp": at, "request_id": request.id, "status": request.status, "data": data}
+    kind = f"request.{job.status.lower()}"
+    return {"type": kind, "timestamp": at, "request_id": job.id, "status": job.status, "data": data}
 
 
-def outcome_of(request: Job) -> Outcome:
-    """What became of a request, by its counters. A row that was refused counts as something that failed."""
-    if request.cancelled:
+def outcome_of(job: Job) -> Outcome:
+    """The outcome of a job, by its counters. An invalid row counts as a failure."""
+    if job.cancelled:
         return Outcome.CANCELLED
-    if not request.failed and not request.invalid_rows:
+    if not job.failed and not job.invalid_rows:
         return Outcome.SUCCEEDED
-    return Outcome.PARTIAL if request.succeeded else Outcome.FAILED
+    return Outcome.PARTIAL if job.succeeded else Outcome.FAILED
 
 
 def product_status(statuses: Sequence[str]) -> ProductStatus:
-    """The state of a product by the states of its images."""
+    """The status of a product by those of its images."""
     kinds = set(statuses)
     if kinds & {ImageStatus.PENDING, ImageStatus.PROCESSING}:
         return ProductStatus.PENDING if kinds == {ImageStatus.PENDING} else ProductStatus.PROCESSING
@@ -245,37 +236,37 @@ def product_status(statuses: Sequence[str]) -> ProductStatus:
     return ProductStatus.CANCELLED if ImageStatus.CANCELLED in kinds else ProductStatus.FAILED
 
 
-def etag(request: Job, deliveries: Sequence[WebhookDelivery], paused: str | None) -> str:
-    """What changes whenever the status body does."""
-    told = [request.updated_at.isoformat(), *(f"{one.state}{one.attempts}" for one in deliveries), paused or ""]
-    return blake2b("|".join(told).encode(), digest_size=12).hexdigest()
+def etag(job: Job, deliveries: Sequence[WebhookDelivery], paused: str | None) -> str:
+    """A hash that changes whenever the status body does."""
+    parts = [job.updated_at.isoformat(), *(f"{one.state}{one.attempts}" for one in deliveries), paused or ""]
+    return blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
 
 
-def final_message(request: Job) -> str:
-    """One sentence that sums a finished request up."""
-    parts = [f"{request.succeeded} of {_plural(request.total, 'image')} compressed"]
-    if request.failed:
-        parts.append(f"{request.failed} failed")
-    if request.cancelled:
-        parts.append(f"{request.cancelled} cancelled")
-    if request.invalid_rows:
-        parts.append(f"{_plural(request.invalid_rows, 'row')} skipped")
-    saved = _bytes(request).saved_percent
+def final_message(job: Job) -> str:
+    """A summary of a finished job."""
+    parts = [f"{job.succeeded} of {_plural(job.total, 'image')} compressed"]
+    if job.failed:
+        parts.append(f"{job.failed} failed")
+    if job.cancelled:
+        parts.append(f"{job.cancelled} cancelled")
+    if job.invalid_rows:
+        parts.append(f"{_plural(job.invalid_rows, 'row')} skipped")
+    saved = _bytes(job).saved_percent
     ending = f"; {saved:.0f}% smaller." if saved is not None else "."
     return ", ".join(parts) + ending
 
 
-def live_message(request: Job) -> str:
-    """The message to show: while images are worked and nothing is special, how many are done."""
-    if request.message == WORKING and request.final:
-        return f"{request.final} of {_plural(request.total, 'image')} done."
-    return request.message
+def live_message(job: Job) -> str:
+    """The message of a job; while images are processed, how many are done."""
+    if job.message == PROCESSING_MESSAGE and job.final:
+        return f"{job.final} of {_plural(job.total, 'image')} done."
+    return job.message
 
 
 def waiting_message(hosts: Sequence[str]) -> str:
-    """Why nothing happens just now, when all that is left waits for its hosts."""
+    """The message while all remaining images wait for their hosts."""
     others = f" and {_plural(len(hosts) - 1, 'other host')}" if len(hosts) > 1 else ""
-    return f"Waiting for {hosts[0]}{others} to answer again; the next try follows by itself."
+    return f"Waiting for {hosts[0]}{others} to respond; the downloads are retried automatically."
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -287,60 +278,52 @@ def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _counts(request: Job) -> Counts:
-    return Counts(
-        total=request.total,
-        pending=request.pending,
-        processing=request.processing,
-        succeeded=request.succeeded,
-        failed=request.failed,
-        cancelled=request.cancelled,
-    )
-
-
-def _progress(request: Job) -> Progress:
-    percent = 100.0 if request.done and not request.total else round(request.progress, 1)
-    seconds = _seconds_worked(request)
-    worked = request.final - request.cancelled - request.run_base
-    pace = worked / seconds if seconds and worked > 0 else None
-    left = request.total - request.final
-    eta = 0 if request.done else round(left / pace) if pace else None
+def _progress(job: Job) -> Progress:
+    percent = 100.0 if job.done and not job.total else round(job.progress, 1)
+    seconds = _seconds(job)
+    processed = job.final - job.cancelled - job.run_base
+    pace = processed / seconds if seconds and processed > 0 else None
+    eta = 0 if job.done else round((job.total - job.final) / pace) if pace else None
     return Progress(percent=percent, images_per_second=pace and round(pace, 1), eta_seconds=eta)
 
 
-def _seconds_worked(request: Job) -> float:
-    if request.started_at is None:
+def _seconds(job: Job) -> float:
+    if job.started_at is None:
         return 0.0
-    end = request.completed_at or request.updated_at  # so that the answer changes only when the record does
-    return max((end - request.started_at).total_seconds(), 0.0)
+    end = job.completed_at or job.updated_at  # not the current time: the status changes only with the record
+    return max((end - job.started_at).total_seconds(), 0.0)
 
 
-def _bytes(request: Job) -> Bytes:
-    saved = round(100 * (1 - request.bytes_out / request.bytes_in), 1) if request.bytes_in else None
-    return Bytes(input=request.bytes_in, output=request.bytes_out, saved_percent=saved)
+def _bytes(job: Job) -> Bytes:
+    saved = round(100 * (1 - job.bytes_out / job.bytes_in), 1) if job.bytes_in else None
+    return Bytes(input=job.bytes_in, output=job.bytes_out, saved_percent=saved)
 
 
-def _webhook(request: Job, deliveries: Sequence[WebhookDelivery]) -> WebhookBody | None:
-    if request.webhook_url is None:
+def _webhook(job: Job, deliveries: Sequence[WebhookDelivery]) -> WebhookBody | None:
+    if job.webhook_url is None:
         return None
     if not deliveries:
-        return WebhookBody(url=request.webhook_url, state="waiting", attempts=0, last_status_code=None)
-    newest = deliveries[-1]
-    return WebhookBody(
-        url=newest.url, state=newest.state, attempts=newest.attempts, last_status_code=newest.last_status_code
-    )
+        return WebhookBody(url=job.webhook_url, state="waiting", attempts=0, last_status_code=None)
+    return WebhookBody.model_validate(deliveries[-1], from_attributes=True)
 
 
 def product_bodies(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductBody]:
-    """Products as they are told. `images` (at most MOST_IMAGES) are theirs, in the order of rows and positions."""
+    """Products with their images, which are in the order of rows and positions."""
+    return [_product_body(product, of_product) for product, of_product in grouped(products, images)]
+
+
+def grouped(
+    products: Sequence[Product], images: Sequence[ProductImage]
+) -> Iterator[tuple[Product, list[ProductImage]]]:
+    """Each product with its images."""
     by_product: dict[int, list[ProductImage]] = {}
     for image in images:
         by_product.setdefault(image.product_id, []).append(image)
-    return [_product_body(product, by_product.get(product.id, [])) for product in products]
+    return ((product, by_product.get(product.id, [])) for product in products)
 
 
 def _product_body(product: Product, images: Sequence[ProductImage]) -> ProductBody:
-    outputs = list(product.output_image_urls)  # written when the request ends; until then the images know more
+    outputs = list(product.output_image_urls)  # written at the end; until then the images have them
     for image in images:
         outputs[image.position - 1] = image.output_url
     return ProductBody(
@@ -356,7 +339,7 @@ def _product_body(product: Product, images: Sequence[ProductImage]) -> ProductBo
 
 
 def image_body(image: ProductImage) -> ImageBody:
-    """One image as it is told."""
+    """One image."""
     error = None
     if image.error_code:
         error = ImageErrorBody(
@@ -365,17 +348,5 @@ def image_body(image: ProductImage) -> ImageBody:
             http_status=image.http_status,
             attempts=image.attempts,
         )
-    return ImageBody(
-        id=image.id,
-        position=image.position,
-        input_url=image.input_url,
-        output_url=image.output_url,
-        status=ImageStatus(image.status),
-        kept_original=image.kept_original,
-        note=image.note,
-        bytes_in=image.bytes_in,
-        bytes_out=image.bytes_out,
-        width=image.width,
-        height=image.height,
-        error=error,
-    )
+    values = {name: getattr(image, name) for name in IMAGE_COLUMNS}
+    return ImageBody(**values, error=error)

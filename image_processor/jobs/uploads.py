@@ -1,4 +1,4 @@
-"""Accepting an upload: a file becomes validated rows, a kept file and a committed request; then it is submitted."""
+"""Accepts an upload: the file is validated and stored, its job is committed, then the worker gets the id."""
 
 import hashlib
 import uuid
@@ -19,7 +19,7 @@ from image_processor.errors import (
 )
 from image_processor.jobs.webhook import SECRET_FORM, valid_secret
 from image_processor.logs import http_request_id
-from image_processor.store import Health, Job, JobStatus, Repository, Storage
+from image_processor.store import Health, Job, Jobs, JobStatus, Storage
 from image_processor.urls import check_url
 
 MAX_KEY_LENGTH = 255
@@ -37,7 +37,7 @@ SAMPLE_PRODUCTS = (
 
 @dataclass(frozen=True, slots=True)
 class UploadOptions:
-    """How the images of one upload are worked, and who is told when they are."""
+    """How the images of one upload are processed, and where the webhook is sent."""
 
     quality: int
     max_dimension: int
@@ -49,18 +49,18 @@ class UploadOptions:
 
 
 class Uploads:
-    """The way in, shared by the API, the pages and the command line."""
+    """Accepts catalogues, for the API, the pages and the command line."""
 
     def __init__(
         self,
-        repository: Repository,
+        jobs: Jobs,
         storage: Storage,
         csv_limits: CSVLimits,
         defaults: UploadOptions,
         health: Health,
         submit: Callable[[str], None],
     ) -> None:
-        self._repository = repository
+        self._jobs = jobs
         self._defaults = defaults
         self._storage = storage
         self._csv_limits = csv_limits
@@ -68,11 +68,11 @@ class Uploads:
         self._submit = submit
 
     def options(self, **chosen: Any) -> UploadOptions:
-        """The options of an upload: the server's defaults, and what the caller chose instead."""
+        """The options of an upload: the server's defaults, with those that were chosen."""
         return replace(self._defaults, **chosen)
 
     def sample(self, base_url: str) -> bytes:
-        """A catalogue of images that this server hosts itself."""
+        """A catalogue of images that this server hosts."""
         return sample_csv(base_url, SAMPLE_PRODUCTS)
 
     def read(self, data: bytes, filename: str) -> ProductCSV:
@@ -80,23 +80,23 @@ class Uploads:
         return read_products(data, self._csv_limits, filename=filename)
 
     def accept(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> Job:
-        """Accept a catalogue: when this returns, the request is committed and will be worked to its end.
+        """Accept a catalogue and return its job, which is committed and will be processed, whatever happens.
 
-        `base_url` becomes the base of all output URLs. An upload with the Idempotency-Key of an earlier one gives the
-        request of that one. Raises InvalidCSV with every problem, InvalidWebhookURL, InvalidOption, IdempotencyMisuse,
-        or Unavailable while nothing can be kept; then nothing is stored.
+        `base_url` is the base of all output URLs. An upload with the Idempotency-Key of an earlier one returns the job
+        of that one. Raises InvalidCSV with every problem, InvalidWebhookURL, InvalidOption, IdempotencyMisuse, or
+        Unavailable while nothing can be written; then nothing is stored.
         """
         _check_webhook(options)
         digest = _digest(data, options)
         if first := self._accepted_before(options.idempotency_key, digest):
             return first
         if self._health.reason:
-            raise Unavailable(f"No upload can be accepted just now. {self._health.reason}", retry_after=RETRY_SECONDS)
+            raise Unavailable(f"No upload can be accepted now. {self._health.reason}", retry_after=RETRY_SECONDS)
         catalogue = self.read(data, filename)
         _check_rows(catalogue, options)
-        request = _new_request(catalogue, filename, options, base_url)
-        request.body_digest = digest
-        accepted = self._keep(request, data)
+        job = _new_job(catalogue, filename, options, base_url)
+        job.body_digest = digest
+        accepted = self._store(job, data)
         self._submit(accepted.id)
         return accepted
 
@@ -105,32 +105,32 @@ class Uploads:
             return None
         if not 1 <= len(key) <= MAX_KEY_LENGTH:
             raise InvalidOption(f"The Idempotency-Key has {len(key)} characters; send 1 to {MAX_KEY_LENGTH}.")
-        first = self._repository.find_by_key(key)
+        first = self._jobs.find_by_key(key)
         if first is not None and first.body_digest != digest:
             raise IdempotencyMisuse(
-                f"The Idempotency-Key {key!r} was used for another upload (request {first.id}); send a new key."
+                f"The Idempotency-Key {key!r} was used for another upload (job {first.id}); send a new key."
             )
         return first
 
-    def _keep(self, request: Job, data: bytes) -> Job:
-        """Keep the file, then commit the row; give the request that counts, should another with the key come first."""
+    def _store(self, job: Job, data: bytes) -> Job:
+        """Store the file, then the job. Returns another job if that was added first with the same key."""
         try:
-            self._storage.keep_upload(request.id, data)
-            accepted = self._repository.create_request(request)
+            self._storage.keep_upload(job.id, data)
+            accepted = self._jobs.add(job)
         except (OSError, StoreUnavailable) as error:
-            self._storage.drop_upload(request.id)
+            self._storage.drop_upload(job.id)
             self._health.pause(error)
             raise Unavailable(
-                f"The upload could not be kept. {self._health.reason}", retry_after=RETRY_SECONDS
+                f"The upload could not be stored. {self._health.reason}", retry_after=RETRY_SECONDS
             ) from error
-        if accepted.id != request.id:
-            self._storage.drop_upload(request.id)
-            return self._accepted_before(request.idempotency_key, request.body_digest or "") or accepted
+        if accepted.id != job.id:
+            self._storage.drop_upload(job.id)
+            return self._accepted_before(job.idempotency_key, job.body_digest or "") or accepted
         return accepted
 
 
 def clean_name(filename: str) -> str:
-    """A file's name without folders and control characters: at most 180 characters and an ending of 20."""
+    """A file's name without folders and control characters: at most 180 characters and an extension of 20."""
     words = "".join(char for char in filename if char.isprintable() or char.isspace()).split()
     path = PureWindowsPath(" ".join(words))  # separates by / and by \\
     return path.stem[:180] + path.suffix[:20]
@@ -147,14 +147,14 @@ def _check_rows(catalogue: ProductCSV, options: UploadOptions) -> None:
     if options.on_invalid == "reject":
         catalogue.raise_if_invalid()
     elif not catalogue.valid_row_count:
-        raise InvalidCSV("No row of the catalogue can be worked.", catalogue.problems)
+        raise InvalidCSV("No row of the catalogue can be processed.", catalogue.problems)
 
 
-def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, base_url: str) -> Job:
+def _new_job(catalogue: ProductCSV, filename: str, options: UploadOptions, base_url: str) -> Job:
     return Job(
         id=str(uuid.uuid4()),
         status=JobStatus.PENDING,
-        message="Accepted; the images are worked next.",
+        message="Accepted; the images are processed next.",
         filename=clean_name(filename),
         charset=catalogue.dialect.charset,
         warnings=catalogue.warnings,
@@ -174,7 +174,7 @@ def _new_request(catalogue: ProductCSV, filename: str, options: UploadOptions, b
 
 
 def _digest(data: bytes, options: UploadOptions) -> str:
-    """What tells one upload from another: the file and all of its options."""
+    """Identifies an upload: the file and all of its options."""
     digest = hashlib.sha256(repr(options).encode() + b"\0")
     digest.update(data)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Webhooks by the Standard Webhooks specification: one signed delivery attempt, and verifying a received one."""
+"""Webhooks by the Standard Webhooks specification: one signed attempt to deliver, and verifying a received one."""
 
 import base64
 import json
@@ -7,54 +7,40 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from image_processor.download import retry_after
+from image_processor.download import GuardedClient, retry_after
 from image_processor.errors import BadSignature, BlockedAddress, ImageError, InvalidURL
 
-ANSWER_SHOWN = 500
-LONGEST_RETRY_AFTER = 3600.0
+MAX_BODY_SHOWN = 500
+MAX_RETRY_AFTER = 3600.0
 SECRET_PREFIX = "whsec_"
 SECRET_FORM = f"{SECRET_PREFIX} followed by the base64 of 24 to 64 random bytes"
 INBOX_PATH = "/webhooks/inbox"
-
-
-class Poster(Protocol):
-    """What sends: the guarded HTTP client."""
-
-    def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], timeout: float = ..., own_base_url: str | None = ...
-    ) -> Any:
-        """POST and give the answer, or raise ImageError when there is none."""
+GONE = 410  # the receiver wants no more of these
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """What came of one attempt. `status_code` is None when there was no answer; then `error` says why.
+    """The result of one attempt. `status_code` is None when there was no response; then `error` says why.
 
-    `hopeless` says that the address may never be called. `retry_after` is the number of seconds the receiver asked
-    for, 0 for none.
+    `permanent` means that another attempt is useless. `retry_after` is the number of seconds the receiver asked for.
     """
 
     at: datetime
     duration_ms: int
-    status_code: int | None
-    answer: str | None
-    error: str | None
-    hopeless: bool = False
+    status_code: int | None = None
+    body: str | None = None
+    error: str | None = None
+    permanent: bool = False
     retry_after: float = 0.0
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver took it: any 2xx."""
+        """Whether the response was a 2xx."""
         return self.status_code is not None and 200 <= self.status_code < 300
-
-    @property
-    def gone(self) -> bool:
-        """Whether the receiver wants no more of these: 410."""
-        return self.status_code == 410
 
 
 def valid_secret(secret: str) -> bool:
@@ -77,7 +63,7 @@ def signatures(secrets: Sequence[str], message_id: str, at: datetime, body: str)
 
 
 def attempt(
-    poster: Poster,
+    client: GuardedClient,
     url: str,
     message_id: str,
     body: str,
@@ -89,9 +75,9 @@ def attempt(
 ) -> AttemptResult:
     """Send one message once. Never raises for what the receiver does.
 
-    `call_id`, the id of the call that asked for the work, goes along as `x-request-id`: it joins the logs of all sides.
+    `call_id`, the X-Request-ID of the upload, is sent along: it joins the logs of all sides.
     """
-    at = datetime.now(UTC)
+    at, begun = datetime.now(UTC), time.monotonic()
     headers = {
         "content-type": "application/json",
         "webhook-id": message_id,
@@ -99,24 +85,23 @@ def attempt(
         "webhook-signature": signatures(secrets, message_id, at, body),
         "x-request-id": call_id,
     }
-    begun = time.monotonic()
     try:
-        answer = poster.post(url, body=body.encode(), headers=headers, timeout=timeout, own_base_url=own_base_url)
+        response = client.post(url, body=body.encode(), headers=headers, timeout=timeout, own_base_url=own_base_url)
     except ImageError as error:
-        hopeless = isinstance(error, BlockedAddress | InvalidURL)
-        return AttemptResult(at, _milliseconds(begun), None, None, error.detail, hopeless)
+        permanent = isinstance(error, BlockedAddress | InvalidURL)
+        return AttemptResult(at, _milliseconds(begun), error=error.detail, permanent=permanent)
     return AttemptResult(
         at,
         _milliseconds(begun),
-        answer.status,
-        answer.body[:ANSWER_SHOWN].decode("utf-8", "replace"),
-        None,
-        retry_after=retry_after(answer.headers, LONGEST_RETRY_AFTER) or 0.0,
+        response.status,
+        response.body[:MAX_BODY_SHOWN].decode("utf-8", "replace"),
+        permanent=response.status == GONE,
+        retry_after=retry_after(response.headers, MAX_RETRY_AFTER) or 0.0,
     )
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> dict[str, Any]:
-    """The content of a received callback whose signature fits one of `secrets` and whose timestamp is fresh.
+    """The content of a received callback that is signed with one of `secrets` and has a recent timestamp.
 
     Raises BadSignature, with a sentence, for everything else (also for a body that is no JSON object).
     """
@@ -126,7 +111,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> d
             Webhook(secret).verify(body, dict(headers), json_parse=False)
         except WebhookVerificationError as error:
             reason = f"{error}."
-        except ValueError:  # a header that is not what it should be: no base64, no comma, no UTF-8
+        except ValueError:  # a malformed header: no base64, no comma, no UTF-8
             reason = "The webhook headers or the body are malformed."
         else:
             return _json_object(body)

@@ -1,11 +1,12 @@
-"""What is remembered: the database and the files. Owns SQLAlchemy and every file that is written."""
+"""The database and the files. Owns SQLAlchemy and every file that is written."""
 
 from image_processor.store.database import Database, now, prepare_engine
-from image_processor.store.files import OUTPUT_NAME, THUMBNAILS, Storage, image_name
+from image_processor.store.files import OUTPUT_NAME, THUMBNAILS, Storage, image_name, is_job_id
 from image_processor.store.health import Health
+from image_processor.store.jobs import Jobs
 from image_processor.store.listings import ImageFilter, Listings, SizeClass
 from image_processor.store.models import (
-    WORKING,
+    PROCESSING_MESSAGE,
     DeliveryState,
     ImageStatus,
     Job,
@@ -19,20 +20,13 @@ from image_processor.store.models import (
     WebhookDelivery,
     db,
 )
-from image_processor.store.products import (
-    ImageRecord,
-    ImageTask,
-    NewImage,
-    NewProduct,
-    ProductOutput,
-    Repository,
-)
+from image_processor.store.products import ImageRecord, ImageTask, NewImage, NewProduct, ProductOutput, Products
 from image_processor.store.webhooks import Outbox, new_delivery
 
 __all__ = [
     "OUTPUT_NAME",
+    "PROCESSING_MESSAGE",
     "THUMBNAILS",
-    "WORKING",
     "Database",
     "DeliveryState",
     "Health",
@@ -42,6 +36,7 @@ __all__ = [
     "ImageTask",
     "Job",
     "JobStatus",
+    "Jobs",
     "Listings",
     "NewImage",
     "NewProduct",
@@ -51,14 +46,15 @@ __all__ = [
     "ProductImage",
     "ProductOutput",
     "ProductStatus",
+    "Products",
     "ReceivedCallback",
-    "Repository",
     "SizeClass",
     "Storage",
     "WebhookAttempt",
     "WebhookDelivery",
     "db",
     "image_name",
+    "is_job_id",
     "new_delivery",
     "now",
     "prepare_engine",

@@ -1,4 +1,4 @@
-"""Whether folders and database can be used just now. When not, the work pauses and says why; nothing fails for it."""
+"""Whether folders and database can be used. While they cannot, processing pauses and the status says why."""
 
 import os
 import shutil
@@ -11,41 +11,36 @@ from pathlib import Path
 from image_processor.errors import StoreUnavailable
 from image_processor.store.files import TEMPORARY
 
-# Below this a folder counts as full: the database needs room for its log, and a batch of images for its files.
+# Below this a disk counts as full: the database needs space for its log, and a batch of images for its files.
 LEAST_FREE_BYTES = 50_000_000
-WELL_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 
 
 class Health:
-    """What is wrong with the place where everything is kept, if anything. Shared by all threads of a process."""
+    """What is wrong with the disk or the database, if anything. Shared by all threads of a process."""
 
-    def __init__(
-        self, folders: Sequence[Path], check_database: Callable[[], None], least_free_bytes: int = LEAST_FREE_BYTES
-    ) -> None:
+    def __init__(self, folders: Sequence[Path], check_database: Callable[[], None]) -> None:
         self._folders = folders
         self._check_database = check_database
-        self._least_free_bytes = least_free_bytes
         self._lock = threading.Lock()
         self._reason: str | None = None
-        self._well_until = 0.0
+        self._checked_until = 0.0
 
     @property
     def reason(self) -> str | None:
-        """Why the work pauses, as a sentence; None when it does not."""
+        """Why processing is paused, as a sentence; None when it is not."""
         return self._reason
 
     def pause(self, error: OSError | StoreUnavailable) -> None:
-        """Pause the work because of what went wrong, until `check` finds all well."""
-        self._reason = sentence(error)
+        """Pause because of an error, until `check` succeeds."""
+        self._reason = _sentence(error)
 
-    def look(self) -> bool:
-        """`check`, unless all was well a moment ago."""
-        if self._reason is None and time.monotonic() < self._well_until:
-            return True
-        return self.check()
+    def check_if_due(self) -> bool:
+        """`check`, unless it succeeded a moment ago."""
+        return (self._reason is None and time.monotonic() < self._checked_until) or self.check()
 
     def check(self) -> bool:
-        """Try everything the work needs; pause when something is wrong, else go on. Gives whether all is well."""
+        """Try to write everywhere: pause when something is wrong, else resume. Returns whether all is well."""
         with self._lock:
             try:
                 for folder in self._folders:
@@ -55,14 +50,14 @@ class Health:
                 self.pause(error)
             else:
                 self._reason = None
-                self._well_until = time.monotonic() + WELL_SECONDS
+                self._checked_until = time.monotonic() + CHECK_SECONDS
         return self._reason is None
 
     def _check_folder(self, folder: Path) -> None:
-        if shutil.disk_usage(folder).free < self._least_free_bytes:
+        if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
             raise StoreUnavailable(
-                f"The disk is full: less than {self._least_free_bytes / 1e6:.0f} MB are free. "
-                "Make room, and it goes on."
+                f"The disk is full: less than {LEAST_FREE_BYTES / 1e6:.0f} MB are free. "
+                "Free some space; processing then resumes."
             )
         probe = folder / f"probe-{uuid.uuid4().hex}{TEMPORARY}"
         try:
@@ -71,8 +66,8 @@ class Health:
             probe.unlink(missing_ok=True)
 
 
-def sentence(error: OSError | StoreUnavailable) -> str:
-    """What to tell about a failing store, without paths."""
+def _sentence(error: OSError | StoreUnavailable) -> str:
     if isinstance(error, StoreUnavailable):
         return str(error)
-    return f"Files cannot be written just now: {os.strerror(error.errno or 0)}. The work goes on when they can."
+    # Without the path, which is nothing for clients.
+    return f"Files cannot be written: {os.strerror(error.errno or 0)}. Processing resumes when they can."

@@ -1,20 +1,20 @@
-"""Jobs, the rows of `requests`: every query and every commit about one as a whole.
-
-What is not committed here has not happened.
-"""
+"""Jobs, the rows of `requests`: the queries and transactions that concern a job as a whole."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from image_processor.errors import ImageCancelled, InternalError
+from image_processor.errors import ImageCancelled, InternalError, NotFound, shorten
 from image_processor.store.database import Database, execute_counting, now
+from image_processor.store.files import is_job_id
 from image_processor.store.models import (
+    PROCESSING_MESSAGE,
     UNFINISHED_IMAGES,
     UNFINISHED_JOBS,
-    WORKING,
     ImageStatus,
     Job,
     JobStatus,
@@ -24,212 +24,174 @@ from image_processor.store.models import (
 
 
 class Jobs:
-    """The record of jobs: accepted, claimed, cancelled, started again, finished, deleted."""
+    """Creates, claims, cancels, restarts, finishes and deletes jobs."""
 
     def __init__(self, database: Database) -> None:
         self._read, self._write = database.read, database.write
 
-    def create_request(self, request: Job) -> Job:
-        """Commit an accepted upload. When this returns, the request exists whatever happens to the process.
+    def add(self, job: Job) -> Job:
+        """Commit the job of an accepted upload, and return it.
 
-        Gives the request that exists: another one, when that one came first with the same Idempotency-Key.
+        When another job was added first with the same Idempotency-Key, that one is returned and nothing is added.
         """
-        request.created_at = request.updated_at = now()
+        job.created_at = job.updated_at = now()
         try:
             with self._write() as session:
-                session.add(request)
+                session.add(job)
         except IntegrityError:
-            first = self.find_by_key(request.idempotency_key or "")
+            first = self.find_by_key(job.idempotency_key or "")
             if first is None:
                 raise
             return first
-        return request
+        return job
 
     def find_by_key(self, idempotency_key: str) -> Job | None:
-        """The request that was accepted with an Idempotency-Key."""
+        """The job that was accepted with an Idempotency-Key."""
         with self._read() as session:
             return session.scalars(select(Job).where(Job.idempotency_key == idempotency_key)).one_or_none()
 
-    def get_request(self, request_id: str) -> Job | None:
-        """One request, detached, or None."""
+    def get(self, job_id: str) -> Job | None:
+        """The job with this id, or None."""
         with self._read() as session:
-            return session.get(Job, request_id)
+            return session.get(Job, job_id)
 
-    def unfinished_requests(self) -> Sequence[str]:
-        """Ids of all requests that are not done, oldest first."""
-        ids = select(Job.id).where(Job.status.in_(UNFINISHED_JOBS)).order_by(Job.created_at)
-        with self._read() as session:
-            return session.scalars(ids).all()
+    def find(self, job_id: str) -> Job:
+        """The job with an id that a user gave. Raises NotFound."""
+        job = self.get(job_id) if is_job_id(job_id) else None
+        if job is None:
+            raise NotFound(f"There is no job {shorten(job_id)!r}; check the id, or whether it was deleted.")
+        return job
 
-    def existing(self, request_ids: Sequence[str]) -> set[str]:
-        """Those of some ids that belong to a request."""
-        with self._read() as session:
-            return set(session.scalars(select(Job.id).where(Job.id.in_(request_ids))))
+    def unfinished(self) -> Sequence[str]:
+        """Ids of all jobs that are not done, oldest first."""
+        return self._ids(Job.status.in_(UNFINISHED_JOBS))
+
+    def existing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Those of some ids that belong to a job."""
+        return self._ids(Job.id.in_(job_ids))
 
     def done_before(self, moment: datetime) -> Sequence[str]:
-        """Ids of the requests that were done before a moment."""
-        old = select(Job.id).where(Job.status.not_in(UNFINISHED_JOBS), Job.completed_at < moment)
-        with self._read() as session:
-            return session.scalars(old).all()
+        """Ids of the jobs that were done before a moment."""
+        return self._ids(Job.status.not_in(UNFINISHED_JOBS), Job.completed_at < moment)
 
-    def claim(self, request_id: str) -> Job | None:
-        """Take an unfinished request up: it is `Processing` from here on. None when there is nothing to take up."""
+    def _ids(self, *conditions: "ColumnElement[bool]") -> Sequence[str]:
+        with self._read() as session:
+            return session.scalars(select(Job.id).where(*conditions).order_by(Job.created_at)).all()
+
+    def claim(self, job_id: str) -> Job | None:
+        """Make an unfinished job `Processing` and return it; None when it is done or deleted.
+
+        Images that were being processed when the process died are pending again.
+        """
         with self._write() as session:
-            claimed = execute_counting(
+            claimed = update_job(
                 session,
-                update(Job)
-                .where(Job.id == request_id, Job.status.in_(UNFINISHED_JOBS))
-                .values(
-                    status=JobStatus.PROCESSING,
-                    message=WORKING,
-                    started_at=func.coalesce(Job.started_at, now()),
-                    processing=0,
-                    updated_at=now(),
-                ),
+                job_id,
+                Job.status.in_(UNFINISHED_JOBS),
+                status=JobStatus.PROCESSING,
+                message=PROCESSING_MESSAGE,
+                started_at=func.coalesce(Job.started_at, now()),
+                processing=0,
             )
             if not claimed:
                 return None
-            session.execute(
-                update(ProductImage)
-                .where(ProductImage.request_id == request_id, ProductImage.status == ImageStatus.PROCESSING)
-                .values(status=ImageStatus.PENDING)
-            )
-            return session.get(Job, request_id)
+            _update_images(session, job_id, (ImageStatus.PROCESSING,), status=ImageStatus.PENDING)
+            return session.get(Job, job_id)
 
-    def say(self, request_id: str, message: str) -> None:
-        """Set the message of a job that is running, unless it is being cancelled."""
-        row = Job
+    def set_message(self, job_id: str, message: str) -> None:
+        """Set the message of a running job, unless it is being cancelled."""
         with self._write() as session:
-            session.execute(
-                update(row)
-                .where(row.id == request_id, row.cancel_requested.is_(False))
-                .values(message=message, updated_at=now())
-            )
+            update_job(session, job_id, Job.cancel_requested.is_(False), message=message)
 
-    def ask_to_cancel(self, request_id: str) -> bool:
-        """Ask whoever works an unfinished request to end it. False when it is done already."""
+    def cancel(self, job_id: str) -> bool:
+        """Mark an unfinished job to be cancelled by the worker. False when it is done already."""
+        unfinished = Job.status.in_(UNFINISHED_JOBS)
         with self._write() as session:
-            asked = execute_counting(
-                session,
-                update(Job)
-                .where(Job.id == request_id, Job.status.in_(UNFINISHED_JOBS))
-                .values(cancel_requested=True, message="Cancelling.", updated_at=now()),
-            )
-            return bool(asked)
+            return update_job(session, job_id, unfinished, cancel_requested=True, message="Cancelling.")
 
-    def cancel_requested(self, request_id: str) -> bool:
-        """Whether somebody asked to cancel a request, or deleted it."""
-        asked = select(Job.cancel_requested).where(Job.id == request_id)
+    def cancel_requested(self, job_id: str) -> bool:
+        """Whether a job is to be cancelled, or was deleted."""
+        requested = select(Job.cancel_requested).where(Job.id == job_id)
         with self._read() as session:
-            return session.scalar(asked) is not False
+            return session.scalar(requested) is not False
 
-    def cancel_rest(self, request_id: str) -> None:
+    def cancel_rest(self, job_id: str) -> None:
         """Make every image that is not final `Cancelled`."""
-        row = Job
+        why = {"error_code": ImageCancelled.code, "error_detail": ImageCancelled.sentence}
         with self._write() as session:
-            cancelled = execute_counting(
-                session,
-                update(ProductImage)
-                .where(ProductImage.request_id == request_id, ProductImage.status.in_(UNFINISHED_IMAGES))
-                .values(
-                    status=ImageStatus.CANCELLED,
-                    error_code=ImageCancelled.code,
-                    error_detail=ImageCancelled.sentence,
-                ),
-            )
-            session.execute(
-                update(row)
-                .where(row.id == request_id)
-                .values(cancelled=row.cancelled + cancelled, processing=0, progress=100.0, updated_at=now())
-            )
+            count = _update_images(session, job_id, UNFINISHED_IMAGES, status=ImageStatus.CANCELLED, **why)
+            update_job(session, job_id, cancelled=Job.cancelled + count, processing=0, progress=100.0)
 
-    def fail_rest(self, request_id: str) -> None:
+    def fail_rest(self, job_id: str) -> None:
         """Make every image that is not final `Failed`, those whose rows were never read included."""
-        row = Job
+        why = {"error_code": InternalError.code, "error_detail": InternalError.sentence}
         with self._write() as session:
-            session.execute(
-                update(ProductImage)
-                .where(ProductImage.request_id == request_id, ProductImage.status.in_(UNFINISHED_IMAGES))
-                .values(status=ImageStatus.FAILED, error_code=InternalError.code, error_detail=InternalError.sentence)
-            )
-            session.execute(
-                update(row)
-                .where(row.id == request_id)
-                .values(failed=row.total - row.succeeded - row.cancelled, processing=0, progress=100.0)
-            )
+            _update_images(session, job_id, UNFINISHED_IMAGES, status=ImageStatus.FAILED, **why)
+            failed = Job.total - Job.succeeded - Job.cancelled
+            update_job(session, job_id, failed=failed, processing=0, progress=100.0)
 
-    def start_again(self, request_id: str) -> bool:
-        """Begin a new run of a request that is done: what failed or was cancelled is pending again.
+    def restart(self, job_id: str) -> bool:
+        """Begin a new run of a job that is done: images that failed or were cancelled are pending again.
 
-        False when the request is not done, or has nothing to repeat.
-        """
-        row, again = Job, (ImageStatus.FAILED, ImageStatus.CANCELLED)
-        with self._write() as session:
-            started = execute_counting(
-                session,
-                update(row)
-                .where(
-                    row.id == request_id,
-                    row.status.not_in(UNFINISHED_JOBS),
-                    or_(row.failed + row.cancelled > 0, row.status == JobStatus.FAILED),
-                )
-                .values(
-                    status=JobStatus.PENDING,
-                    outcome=None,
-                    message="Accepted again; what failed is worked next.",
-                    failed=0,
-                    cancelled=0,
-                    processing=0,
-                    progress=0.0,
-                    run=row.run + 1,
-                    run_base=row.succeeded,
-                    cancel_requested=False,
-                    started_at=None,
-                    completed_at=None,
-                    updated_at=now(),
-                ),
-            )
-            if not started:
-                return False
-            session.execute(
-                update(ProductImage)
-                .where(ProductImage.request_id == request_id, ProductImage.status.in_(again))
-                .values(
-                    status=ImageStatus.PENDING,
-                    attempts=0,
-                    error_code=None,
-                    error_detail=None,
-                    http_status=None,
-                )
-            )
-            return True
-
-    def delete_request(self, request_id: str) -> bool:
-        """Remove a request that is done, with everything that belongs to it. False when it is not done."""
-        with self._write() as session:
-            gone = execute_counting(
-                session,
-                delete(Job).where(Job.id == request_id, Job.status.not_in(UNFINISHED_JOBS)),
-            )
-            return bool(gone)
-
-    def finish(self, request: Job, delivery: WebhookDelivery | None) -> None:
-        """Write the final state and the webhook's delivery row in one transaction: never the one without the other.
-
-        Of `request` (detached) status, outcome, message and completed_at are written.
+        False when the job is not done, or every image succeeded.
         """
         with self._write() as session:
-            session.execute(
-                update(Job)
-                .where(Job.id == request.id)
-                .values(
-                    status=request.status,
-                    outcome=request.outcome,
-                    message=request.message,
-                    processing=0,
-                    completed_at=request.completed_at,
-                    updated_at=request.completed_at,
-                )
+            restarted = update_job(
+                session,
+                job_id,
+                Job.status.not_in(UNFINISHED_JOBS),
+                or_(Job.failed + Job.cancelled > 0, Job.status == JobStatus.FAILED),
+                status=JobStatus.PENDING,
+                outcome=None,
+                message="Accepted again; the images that failed are processed next.",
+                failed=0,
+                cancelled=0,
+                processing=0,
+                progress=0.0,
+                run=Job.run + 1,
+                run_base=Job.succeeded,
+                cancel_requested=False,
+                started_at=None,
+                completed_at=None,
+            )
+            if restarted:
+                again = ImageStatus.FAILED, ImageStatus.CANCELLED
+                blank = dict.fromkeys(("error_code", "error_detail", "http_status"))
+                _update_images(session, job_id, again, status=ImageStatus.PENDING, attempts=0, **blank)
+            return restarted
+
+    def delete(self, job_id: str) -> bool:
+        """Delete a job that is done, with everything that belongs to it. False when it is not done."""
+        done = Job.id == job_id, Job.status.not_in(UNFINISHED_JOBS)
+        with self._write() as session:
+            return bool(execute_counting(session, delete(Job).where(*done)))
+
+    def finish(self, job: Job, delivery: WebhookDelivery | None) -> None:
+        """Write the final state of a job and its webhook delivery in one transaction.
+
+        Status, outcome, message and completed_at of `job` (detached) are written.
+        """
+        with self._write() as session:
+            update_job(
+                session,
+                job.id,
+                status=job.status,
+                outcome=job.outcome,
+                message=job.message,
+                processing=0,
+                completed_at=job.completed_at,
+                updated_at=job.completed_at,
             )
             if delivery is not None:
                 session.add(delivery)
+
+
+def update_job(session: Session, job_id: str, *conditions: "ColumnElement[bool]", **values: Any) -> bool:
+    """Set columns of a job, if it meets some conditions. False when it does not, or was deleted."""
+    changed = update(Job).where(Job.id == job_id, *conditions).values({"updated_at": now(), **values})
+    return bool(execute_counting(session, changed.execution_options(synchronize_session=False)))
+
+
+def _update_images(session: Session, job_id: str, statuses: Sequence[ImageStatus], **values: Any) -> int:
+    with_status = ProductImage.request_id == job_id, ProductImage.status.in_(statuses)
+    return execute_counting(session, update(ProductImage).where(*with_status).values(values))

@@ -1,4 +1,4 @@
-"""Tables and states. A row of `requests` is an upload; its products are the CSV's rows, their images the URLs."""
+"""Tables and states. A row of `requests` is a job; its products are the rows of a catalogue, their images the URLs."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,27 +22,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# The message of a request while its images are worked and there is nothing special to tell.
-WORKING = "Working on the images."
+# The message of a job while its images are processed; it is shown with the number of those that are done.
+PROCESSING_MESSAGE = "Processing the images."
 
 
 class JobStatus(StrEnum):
-    """Where a request stands. The words are the contract's."""
-
-    PENDING = "Pending"
-    PROCESSING = "Processing"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more will happen to the request by itself."""
-        return self not in UNFINISHED_JOBS
-
-
-class ImageStatus(StrEnum):
-    """Where one image stands. `Failed` keeps its slot and a reason."""
+    """The states of a job, as the API names them."""
 
     PENDING = "Pending"
     PROCESSING = "Processing"
@@ -52,11 +37,23 @@ class ImageStatus(StrEnum):
 
 
 UNFINISHED_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
+
+
+class ImageStatus(StrEnum):
+    """The states of one image."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
 UNFINISHED_IMAGES = (ImageStatus.PENDING, ImageStatus.PROCESSING)
 
 
 class ProductStatus(StrEnum):
-    """What became of one row: `Partial` when some of its images failed and some did not."""
+    """The states of one row: `Partial` when some of its images failed and some did not."""
 
     PENDING = "Pending"
     PROCESSING = "Processing"
@@ -67,7 +64,7 @@ class ProductStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a whole request that is done."""
+    """The outcomes of a job that is done."""
 
     SUCCEEDED = "succeeded"
     PARTIAL = "partial"
@@ -76,7 +73,7 @@ class Outcome(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Where one webhook delivery stands."""
+    """The states of one webhook delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -84,17 +81,17 @@ class DeliveryState(StrEnum):
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime. SQLite keeps no zone, so the zone is put back on the way out."""
+    """An aware UTC datetime. SQLite keeps no zone, so it is added when a value is read."""
 
     impl = DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Take any aware datetime, store it as UTC."""
+        """Store any aware datetime as UTC."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the stored UTC time its zone back."""
+        """Add the zone to a stored UTC time."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
@@ -117,17 +114,17 @@ class Base(DeclarativeBase):
     }
 
 
-# The models stand on Base, which is plain SQLAlchemy; Flask-SQLAlchemy brings the engine.
+# The models extend Base, which is plain SQLAlchemy; Flask-SQLAlchemy provides the engine.
 db = SQLAlchemy(metadata=Base.metadata)
 
-# SQLite numbers rows by itself only for INTEGER primary keys; other databases get room for more.
+# SQLite numbers rows by itself only for INTEGER primary keys.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Job(Base):
-    """One upload: its options, where it stands, and the counters that the status answers from.
+    """One upload and its processing: options, state, and counters of its images.
 
-    A retry starts a new run; `run_base` counts the images that were final when it began: its progress starts at 0.
+    A retry starts a new run; `run_base` counts the images that were final when it began, so its progress starts at 0.
     """
 
     __tablename__ = "requests"
@@ -173,12 +170,12 @@ class Job(Base):
 
     @property
     def done(self) -> bool:
-        """Whether the request is in a final state."""
-        return JobStatus(self.status).done
+        """Whether the job is in a final state."""
+        return self.status not in UNFINISHED_JOBS
 
     @property
     def pending(self) -> int:
-        """Images nobody has begun yet."""
+        """Images that are not begun yet."""
         return self.total - self.processing - self.final
 
     @property
@@ -188,7 +185,7 @@ class Job(Base):
 
 
 class Product(Base):
-    """One row of the catalogue, identified by its place: serials and names may repeat."""
+    """One row of the catalogue, identified by its number: serials and names may repeat."""
 
     __tablename__ = "products"
     __table_args__ = (UniqueConstraint("request_id", "row"),)
@@ -205,7 +202,7 @@ class Product(Base):
 
 
 class ProductImage(Base):
-    """One URL of a row. `same_as_id` names the image of this request that has the same URL and is worked for both."""
+    """One URL of a row. `same_as_id` is the image of this job that has the same URL and is processed for both."""
 
     __tablename__ = "images"
     __table_args__ = (
@@ -240,10 +237,10 @@ class ProductImage(Base):
 
 
 class WebhookDelivery(Base):
-    """One message to one receiver. Written in the transaction that finishes the request; its id is the `webhook-id`.
+    """One message to one receiver, added in the transaction that finishes the job. Its id is the `webhook-id`.
 
-    `step` is the place in the schedule, which a redelivery starts again. `scheduled_at` is when `due_at` was fixed: if
-    that lies in the future, the clock was set back.
+    `step` is the place in the schedule, which a redelivery starts again. `scheduled_at` is when `due_at` was set: if
+    that is in the future, the clock was set back.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -264,7 +261,7 @@ class WebhookDelivery(Base):
 
 
 class WebhookAttempt(Base):
-    """One try to deliver: when, how long, what came back."""
+    """One attempt to deliver."""
 
     __tablename__ = "webhook_attempts"
     __table_args__ = (Index(None, "delivery_id"),)
@@ -279,7 +276,7 @@ class WebhookAttempt(Base):
 
 
 class ReceivedCallback(Base):
-    """A callback that came to `/webhooks/inbox` with a good signature; stored once per `webhook-id`."""
+    """A callback with a valid signature that `/webhooks/inbox` received; stored once per `webhook-id`."""
 
     __tablename__ = "received_callbacks"
 

@@ -1,10 +1,10 @@
-"""Products and images, the rows and URLs of a job: every query and every commit.
+"""Products and images, the rows and URLs of a job: their queries and transactions.
 
 Counters change by SQL, in the transaction of what they count: `+= 1` in Python lost 80% of them under 32 threads.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import blake2b
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from image_processor.store.database import Database, now, read_rows
-from image_processor.store.jobs import Jobs
+from image_processor.store.database import Database, read_rows
+from image_processor.store.jobs import update_job
 from image_processor.store.models import (
     UNFINISHED_IMAGES,
     ImageStatus,
@@ -25,7 +25,7 @@ from image_processor.store.models import (
 
 
 def url_key(url: str) -> int:
-    """A signed 64-bit number for a URL: what finds the same URL again without an index over long texts."""
+    """A signed 64-bit hash of a URL, indexed instead of the long text."""
     return int.from_bytes(blake2b(url.encode(), digest_size=8).digest(), signed=True)
 
 
@@ -41,7 +41,7 @@ class NewImage:
 
 @dataclass(frozen=True, slots=True)
 class NewProduct:
-    """One row of the catalogue to be inserted; `error` says why it is not worked, if it is not."""
+    """One row of the catalogue to be inserted; `error` says why it is not processed, if so."""
 
     row: int
     serial_number: str
@@ -53,7 +53,7 @@ class NewProduct:
 
 @dataclass(frozen=True, slots=True)
 class ImageTask:
-    """One image to be processed, in plain values. `slots` counts the images of the request that share the URL."""
+    """One image to be processed, in plain values. `slots` counts the images of the job that have this URL."""
 
     id: int
     row: int
@@ -65,7 +65,7 @@ class ImageTask:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """What became of one image, as it is written down."""
+    """The outcome of one image, as it is recorded."""
 
     image: ImageTask
     status: ImageStatus
@@ -86,46 +86,46 @@ class ImageRecord:
 class ProductOutput:
     """The result of one row, for output.csv and the products table."""
 
-    product_id: int
+    id: int
     output_image_urls: list[str | None]
     status: str
 
 
 class Products:
-    """The record of products and images."""
+    """Inserts products, lists images, and records their outcomes."""
 
     def __init__(self, database: Database) -> None:
         self._read, self._write = database.read, database.write
 
-    def last_row(self, request_id: str) -> int:
-        """The highest row already inserted, 0 for none. Chunks are inserted in order, so everything below is there."""
+    def last_row(self, job_id: str) -> int:
+        """The highest row that was inserted, 0 for none. Rows are inserted in order, so there is no gap below it."""
         with self._read() as session:
-            return session.scalar(select(func.max(Product.row)).where(Product.request_id == request_id)) or 0
+            return session.scalar(select(func.max(Product.row)).where(Product.request_id == job_id)) or 0
 
-    def insert_products(self, request_id: str, products: Sequence[NewProduct]) -> None:
-        """Insert one chunk of rows with their images, whole or not at all.
+    def insert(self, job_id: str, products: Sequence[NewProduct]) -> None:
+        """Insert some rows with their images, in one transaction.
 
-        An image whose URL the request has already points to the first image with it: the URL is fetched once.
+        An image whose URL the job has already points to the first image with it: a URL is fetched once.
         """
         with self._write() as session:
             ids = session.scalars(
                 insert(Product).returning(Product.id, sort_by_parameter_order=True),
-                [_product_values(request_id, product) for product in products],
+                [_product_values(job_id, product) for product in products],
             ).all()
             images = [
-                _image_values(request_id, product_id, product.row, image)
+                _image_values(job_id, product_id, product.row, image)
                 for product_id, product in zip(ids, products, strict=True)
                 for image in product.images
             ]
             if images:
                 session.execute(insert(ProductImage), images)
-                self._link_same_urls(session, ids)
+                _link_same_urls(session, ids)
 
-    def products(self, request_id: str, after_row: int = 0, limit: int = 100) -> Sequence[Product]:
+    def page(self, job_id: str, after_row: int = 0, limit: int = 100) -> Sequence[Product]:
         """The products after a row, in order."""
         page = (
             select(Product.__table__)
-            .where(Product.request_id == request_id, Product.row > after_row)
+            .where(Product.request_id == job_id, Product.row > after_row)
             .order_by(Product.row)
             .limit(limit)
         )
@@ -133,18 +133,12 @@ class Products:
             return read_rows(session, page)
 
     def save_outputs(self, outputs: Sequence[ProductOutput]) -> None:
-        """Write the result of a chunk of rows into the products table."""
+        """Write the results of some rows into the products table."""
         with self._write() as session:
-            session.execute(
-                update(Product),
-                [
-                    {"id": output.product_id, "output_image_urls": output.output_image_urls, "status": output.status}
-                    for output in outputs
-                ],
-            )
+            session.execute(update(Product), [asdict(output) for output in outputs])
 
     def images_of(self, product_ids: Sequence[int], limit: int | None = None) -> Sequence[ProductImage]:
-        """The images of some products, in the order of rows and positions: plain rows, which are read twice as fast."""
+        """The images of some products, in the order of rows and positions."""
         images = (
             select(ProductImage.__table__)
             .where(ProductImage.product_id.in_(product_ids))
@@ -154,12 +148,12 @@ class Products:
         with self._read() as session:
             return read_rows(session, images)
 
-    def completed_images(self, request_id: str, after_id: int, limit: int) -> Sequence[ProductImage]:
-        """The images that have a file, by id."""
+    def completed_images(self, job_id: str, after_id: int, limit: int) -> Sequence[ProductImage]:
+        """The images that have a result, by id."""
         completed = (
             select(ProductImage)
             .where(
-                ProductImage.request_id == request_id,
+                ProductImage.request_id == job_id,
                 ProductImage.status == ImageStatus.COMPLETED,
                 ProductImage.id > after_id,
             )
@@ -170,96 +164,90 @@ class Products:
             return session.scalars(completed).all()
 
     def pending_images(
-        self, request_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
+        self, job_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
     ) -> list[ImageTask]:
-        """Images to be processed, by id: those of one `host`, or of all hosts but some. A URL is listed once."""
-        chosen = {"request_id": request_id, "after_id": after_id, "limit": limit, "host": host, "without": without}
+        """Images to be processed, by id: those of one `host`, or of all hosts but those in `without`.
+
+        A URL is listed once.
+        """
+        chosen = {"request_id": job_id, "after_id": after_id, "limit": limit, "host": host, "without": without}
         with self._read() as session:
             return [ImageTask(*task) for task in session.execute(_pending(host is not None), chosen)]
 
-    def record_images(self, request_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
-        """Write a batch: what was begun, what is final, and the counters, in one transaction.
+    def record_images(self, job_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
+        """Write what was begun, what is final, and the counters, in one transaction.
 
-        `started` are all images in progress now. An image that shares its URL with others fills all of their slots.
+        `started` are all images in progress now. The outcome of an image is that of all images with its URL.
         """
         with self._write() as session:
             if started:
-                self._mark_started(session, [image.id for image in started])
+                _mark_started(session, [image.id for image in started])
             if records:
                 session.connection().execute(_FINALISE, [_record_values(record) for record in records])
-            self._count(session, request_id, started, records)
+            _count(session, job_id, started, records)
 
-    def _link_same_urls(self, session: Session, product_ids: Sequence[int]) -> None:
-        """Let the images of some products point to the first image of their job that has the same URL."""
-        image, same = ProductImage, aliased(ProductImage)
-        of_the_url = same.request_id == image.request_id, same.url_key == image.url_key
-        first = select(func.min(same.id)).where(*of_the_url).scalar_subquery()
-        session.execute(
-            update(image)
-            .where(image.product_id.in_(product_ids), image.id > first)
-            .values(same_as_id=first)
-            .execution_options(synchronize_session=False)
-        )
-
-    def _mark_started(self, session: Session, ids: Sequence[int]) -> None:
-        session.execute(
-            update(ProductImage)
-            .where(
-                or_(ProductImage.id.in_(ids), ProductImage.same_as_id.in_(ids)),
-                ProductImage.status == ImageStatus.PENDING,
-            )
-            .values(status=ImageStatus.PROCESSING)
-            .execution_options(synchronize_session=False)
-        )
-
-    def _count(
-        self, session: Session, request_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]
-    ) -> None:
-        def slots(status: ImageStatus) -> int:
-            return sum(record.image.slots for record in records if record.status is status)
-
-        row = Job
-        worked = row.succeeded + row.failed + row.cancelled + sum(record.image.slots for record in records)
-        # Within a run it never falls, not even when files were lost and are processed again.
-        progress = 100.0 * (worked - row.run_base) / func.nullif(row.total - row.run_base, 0)
-        session.execute(
-            update(row)
-            .where(row.id == request_id)
-            .values(
-                processing=sum(image.slots for image in started),
-                succeeded=row.succeeded + slots(ImageStatus.COMPLETED),
-                failed=row.failed + slots(ImageStatus.FAILED),
-                cancelled=row.cancelled + slots(ImageStatus.CANCELLED),
-                progress=case((progress > row.progress, progress), else_=row.progress),
-                bytes_in=row.bytes_in + sum((record.bytes_in or 0) * record.image.slots for record in records),
-                bytes_out=row.bytes_out + sum((record.bytes_out or 0) * record.image.slots for record in records),
-                updated_at=now(),
-            )
-            .execution_options(synchronize_session=False)
-        )
-
-    def put_back(self, request_id: str, images: Sequence[ProductImage]) -> None:
-        """Make finished images pending again (their files are gone) and take them out of the counters."""
-        row = Job
+    def reset_images(self, job_id: str, images: Sequence[ProductImage]) -> None:
+        """Make finished images, whose files are missing, pending again and take them out of the counters."""
         with self._write() as session:
             session.execute(
                 update(ProductImage),
                 [{"id": image.id, "status": ImageStatus.PENDING, "output_url": None} for image in images],
             )
-            session.execute(
-                update(row)
-                .where(row.id == request_id)
-                .values(
-                    succeeded=row.succeeded - len(images),
-                    bytes_in=row.bytes_in - sum(image.bytes_in or 0 for image in images),
-                    bytes_out=row.bytes_out - sum(image.bytes_out or 0 for image in images),
-                )
+            update_job(
+                session,
+                job_id,
+                succeeded=Job.succeeded - len(images),
+                bytes_in=Job.bytes_in - sum(image.bytes_in or 0 for image in images),
+                bytes_out=Job.bytes_out - sum(image.bytes_out or 0 for image in images),
             )
 
 
-def _product_values(request_id: str, product: NewProduct) -> dict[str, Any]:
+def _link_same_urls(session: Session, product_ids: Sequence[int]) -> None:
+    image, same = ProductImage, aliased(ProductImage)
+    of_the_url = same.request_id == image.request_id, same.url_key == image.url_key
+    first = select(func.min(same.id)).where(*of_the_url).scalar_subquery()
+    session.execute(
+        update(image)
+        .where(image.product_id.in_(product_ids), image.id > first)
+        .values(same_as_id=first)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _mark_started(session: Session, ids: Sequence[int]) -> None:
+    session.execute(
+        update(ProductImage)
+        .where(
+            or_(ProductImage.id.in_(ids), ProductImage.same_as_id.in_(ids)),
+            ProductImage.status == ImageStatus.PENDING,
+        )
+        .values(status=ImageStatus.PROCESSING)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _count(session: Session, job_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
+    def slots(status: ImageStatus) -> int:
+        return sum(record.image.slots for record in records if record.status is status)
+
+    final = Job.succeeded + Job.failed + Job.cancelled + sum(record.image.slots for record in records)
+    # Within a run it never falls, not even when files were lost and are processed again.
+    progress = 100.0 * (final - Job.run_base) / func.nullif(Job.total - Job.run_base, 0)
+    update_job(
+        session,
+        job_id,
+        processing=sum(image.slots for image in started),
+        succeeded=Job.succeeded + slots(ImageStatus.COMPLETED),
+        failed=Job.failed + slots(ImageStatus.FAILED),
+        progress=case((progress > Job.progress, progress), else_=Job.progress),
+        bytes_in=Job.bytes_in + sum((record.bytes_in or 0) * record.image.slots for record in records),
+        bytes_out=Job.bytes_out + sum((record.bytes_out or 0) * record.image.slots for record in records),
+    )
+
+
+def _product_values(job_id: str, product: NewProduct) -> dict[str, Any]:
     return {
-        "request_id": request_id,
+        "request_id": job_id,
         "row": product.row,
         "serial_number": product.serial_number,
         "product_name": product.product_name,
@@ -270,18 +258,15 @@ def _product_values(request_id: str, product: NewProduct) -> dict[str, Any]:
     }
 
 
-def _image_values(request_id: str, product_id: int, row: int, image: NewImage) -> dict[str, Any]:
+def _image_values(job_id: str, product_id: int, row: int, image: NewImage) -> dict[str, Any]:
     return {
-        "request_id": request_id,
+        "request_id": job_id,
         "product_id": product_id,
         "row": row,
         "position": image.position,
         "input_url": image.input_url,
         "url_key": url_key(image.fetch_url),
         "host": image.host,
-        "status": ImageStatus.PENDING,
-        "kept_original": False,
-        "attempts": 0,
     }
 
 
@@ -321,7 +306,3 @@ def _pending(of_one_host: bool) -> Select[tuple[Any, ...]]:
         .order_by(image.id)
         .limit(bindparam("limit"))
     )
-
-
-class Repository(Jobs, Products):
-    """Both, for those who need both."""

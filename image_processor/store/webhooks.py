@@ -1,4 +1,4 @@
-"""The record of webhooks: deliveries to be made, attempts that were made, callbacks that came in."""
+"""Webhooks: deliveries, their attempts, and received callbacks."""
 
 import uuid
 from collections.abc import Sequence
@@ -6,22 +6,22 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 
 from image_processor.store.database import Database, execute_counting, now
 from image_processor.store.models import DeliveryState, ReceivedCallback, WebhookAttempt, WebhookDelivery
 from image_processor.urls import host_of
 
-# A delivery that was scheduled later than now, by more than this, was scheduled before the clock was set back.
+# A delivery whose `scheduled_at` is further in the future was scheduled before the clock was set back.
 CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
-def new_delivery(request_id: str, url: str, body: str) -> WebhookDelivery:
-    """A webhook that is due at once. Its id is the `webhook-id`, the same over all attempts."""
+def new_delivery(job_id: str, url: str, body: str) -> WebhookDelivery:
+    """A delivery that is due at once. Its id is the `webhook-id` of all its attempts."""
     at = now()
     return WebhookDelivery(
         id=f"msg_{uuid.uuid4().hex[:32]}",
-        request_id=request_id,
+        request_id=job_id,
         url=url,
         host=host_of(url),
         body=body,
@@ -33,7 +33,7 @@ def new_delivery(request_id: str, url: str, body: str) -> WebhookDelivery:
 
 
 class Outbox:
-    """Deliveries, their attempts, and the inbox."""
+    """Records what is to be sent, what was sent, and what came in."""
 
     def __init__(self, database: Database) -> None:
         self._read, self._write = database.read, database.write
@@ -41,9 +41,9 @@ class Outbox:
     def due(
         self, limit: int, without: Sequence[str] = (), without_hosts: Sequence[str] = ()
     ) -> Sequence[WebhookDelivery]:
-        """Deliveries whose time has come (all that were scheduled in the future: the clock was set back), oldest first.
+        """Deliveries that are due, oldest first, except those with an id in `without` or a host in `without_hosts`.
 
-        Those with an id in `without` or a host in `without_hosts` are left out.
+        What was scheduled in the future is due, too: the clock was set back.
         """
         at = now()
         due = (
@@ -63,11 +63,11 @@ class Outbox:
     def record_attempt(
         self, delivery_id: str, attempt: WebhookAttempt, state: DeliveryState, wait: float | None
     ) -> None:
-        """Log one attempt and what follows: delivered, failed for good, or due again after `wait` seconds."""
+        """Record one attempt and the new state; the delivery is due again after `wait` seconds, unless None."""
         at = now()
         with self._write() as session:
             if session.get(WebhookDelivery, delivery_id) is None:
-                return  # deleted with its request meanwhile
+                return  # deleted with its job meanwhile
             session.add(attempt)
             session.execute(
                 update(WebhookDelivery)
@@ -82,34 +82,30 @@ class Outbox:
                 )
             )
 
-    def redeliver(self, request_id: str, delivery_id: str) -> bool:
-        """Make a delivery due again, from the start of the schedule. False when the request has no such delivery."""
+    def redeliver(self, job_id: str, delivery_id: str) -> bool:
+        """Make a delivery due again, from the start of the schedule. False when the job has no such delivery."""
         at = now()
         with self._write() as session:
             again = (
                 update(WebhookDelivery)
-                .where(WebhookDelivery.id == delivery_id, WebhookDelivery.request_id == request_id)
+                .where(WebhookDelivery.id == delivery_id, WebhookDelivery.request_id == job_id)
                 .values(state=DeliveryState.PENDING, step=0, due_at=at, scheduled_at=at)
             )
             return bool(execute_counting(session, again))
 
-    def deliveries(self, request_id: str) -> Sequence[WebhookDelivery]:
-        """All deliveries of a request, oldest first."""
-        mine = (
-            select(WebhookDelivery)
-            .where(WebhookDelivery.request_id == request_id)
-            .order_by(WebhookDelivery.created_at, WebhookDelivery.id)
-        )
+    def deliveries(self, job_id: str) -> Sequence[WebhookDelivery]:
+        """All deliveries of a job, oldest first."""
+        of_job = select(WebhookDelivery).where(WebhookDelivery.request_id == job_id)
         with self._read() as session:
-            return session.scalars(mine).all()
+            return session.scalars(of_job.order_by(WebhookDelivery.created_at, WebhookDelivery.id)).all()
 
-    def deliveries_with_attempts(self, request_id: str) -> list[tuple[WebhookDelivery, list[WebhookAttempt]]]:
-        """All deliveries of a request, each with its attempts, oldest first."""
-        # One query, and so one moment: between two, an attempt may come in of which the delivery does not know.
+    def deliveries_with_attempts(self, job_id: str) -> list[tuple[WebhookDelivery, list[WebhookAttempt]]]:
+        """All deliveries of a job, each with its attempts, oldest first."""
+        # One query, because between two another attempt may be recorded.
         both = (
             select(WebhookDelivery, WebhookAttempt)
             .outerjoin(WebhookAttempt, WebhookAttempt.delivery_id == WebhookDelivery.id)
-            .where(WebhookDelivery.request_id == request_id)
+            .where(WebhookDelivery.request_id == job_id)
             .order_by(WebhookDelivery.created_at, WebhookDelivery.id, WebhookAttempt.id)
         )
         with self._read() as session:
@@ -120,7 +116,7 @@ class Outbox:
         ]
 
     def store_callback(self, callback: ReceivedCallback) -> bool:
-        """Keep a received callback; False when its id is known already (the sender repeats itself)."""
+        """Store a received callback; False when one with its id is stored already."""
         with self._write() as session:
             if session.get(ReceivedCallback, callback.id) is not None:
                 return False
@@ -133,8 +129,7 @@ class Outbox:
         with self._read() as session:
             return session.scalars(newest).all()
 
-    def forget_callbacks(self, before: datetime) -> None:
-        """Remove callbacks that were received before a moment."""
+    def delete_callbacks(self, before: datetime) -> None:
+        """Delete callbacks that were received before a moment."""
         with self._write() as session:
-            for old in session.scalars(select(ReceivedCallback).where(ReceivedCallback.received_at < before)):
-                session.delete(old)
+            session.execute(delete(ReceivedCallback).where(ReceivedCallback.received_at < before))

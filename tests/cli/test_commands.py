@@ -193,7 +193,7 @@ def test_beside_a_server_the_server_works_and_the_command_watches(
     assert (code, err) == (0, "")
     request_id = cells(terminal.output.read_text())[1][3].split("/")[4]
     assert running.status(request_id)["outcome"] == "succeeded"
-    wait_for(lambda: f"request {request_id}: Completed" in running.log())
+    wait_for(lambda: f"job {request_id}: Completed" in running.log())
 
 
 def test_a_bad_catalogue_is_exit_code_2_with_a_table(terminal: Terminal) -> None:
@@ -264,10 +264,10 @@ def request_id(application: Flask) -> Iterator[str]:
         (["process", "-", "-o", "/nowhere/output.csv"], "/nowhere/output.csv"),
         (["process", "-", "-o", "-", "--quality", "96"], "96"),
         (["process", "-", "-o", "-", "--webhook-url", "ftp://a.example/"], "ftp://a.example/"),
-        (["process", "--resume", "x", "-o", "-"], "There is no request 'x'"),
-        (["requests", "show", "x"], "There is no request 'x'"),
+        (["process", "--resume", "x", "-o", "-"], "There is no job 'x'"),
+        (["requests", "show", "x"], "There is no job 'x'"),
         (["requests", "list", "--status", "Done"], "Done"),
-        (["webhook", "redeliver", "x", "y"], "There is no request 'x'"),
+        (["webhook", "redeliver", "x", "y"], "There is no job 'x'"),
         (["prune", "--days", "-1"], "-1"),
     ],
 )
@@ -306,7 +306,7 @@ def test_requests_are_listed_and_shown(run: Callable[..., Result], request_id: s
 
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["REQUEST", request_id]
     assert [one["request_id"] for one in json.loads(as_json.stdout)] == [request_id]
-    assert "Accepted; the images are worked next." in shown.stdout
+    assert "Accepted; the images are processed next." in shown.stdout
     assert json.loads(body.stdout)["counts"]["total"] == 1
 
 

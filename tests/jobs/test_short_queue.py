@@ -42,7 +42,7 @@ def test_no_more_wait_than_the_queue_is_long() -> None:
             except Unavailable as error:
                 return error.retry_after is not None and second.running()
 
-        wait_for(lambda: queue._callers._value == 0)  # type: ignore[attr-defined]
+        wait_for(lambda: queue._admitted._value == 0)  # type: ignore[attr-defined]
         assert is_full()
         leave.set()
         first.result(120)

@@ -22,8 +22,8 @@ from image_processor.jobs.deliveries import SENDERS, Deliveries
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.webhook import attempt, new_secret, signatures, valid_secret, verify
 from image_processor.store.database import Database
+from image_processor.store.jobs import Jobs
 from image_processor.store.models import db
-from image_processor.store.products import Repository
 from image_processor.store.webhooks import Outbox, new_delivery
 
 
@@ -96,7 +96,7 @@ def test_the_first_bytes_of_the_answer_are_kept() -> None:
         call_id="r-1",
     )
 
-    assert (result.status_code, result.answer, result.retry_after) == (500, "x" * 500, 7.0)
+    assert (result.status_code, result.body, result.retry_after) == (500, "x" * 500, 7.0)
     assert not result.delivered
 
 
@@ -172,7 +172,7 @@ def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
     outbox = Outbox(database)
     client = GuardedClient(user_agent="test", allowed=AllowedAddresses.parse("127.0.0.0/8"))
     metrics = Metrics(lambda: (0, 0))
-    deliveries = Deliveries(Repository(database), outbox, client, (new_secret(),), (0.0, 3_600.0), metrics)
+    deliveries = Deliveries(Jobs(database), outbox, client, (new_secret(),), (0.0, 3_600.0), metrics)
 
     def arrived() -> bool:
         deliveries.send_due()

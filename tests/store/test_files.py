@@ -83,6 +83,7 @@ def test_the_folder_of_the_database_is_closed_to_others(umask: None, tmp_path: P
 
 
 def test_an_error_while_output_csv_is_written_keeps_the_old_one(storage: Storage) -> None:
+    storage.make_folder("r1")
     storage.write_output("r1", lambda file: file.write(b"old") and None)
 
     def fail(file: object) -> None:

@@ -1,4 +1,4 @@
-"""The record: counters that are exact, URLs that are worked once, rows that are inserted once."""
+"""Jobs and products in the database: exact counters, URLs processed once, rows inserted once."""
 
 import threading
 from collections.abc import Iterator
@@ -9,22 +9,10 @@ import pytest
 from sqlalchemy import create_engine
 
 from image_processor.store.database import Database, now, prepare_engine
-from image_processor.store.models import (
-    Base,
-    ImageStatus,
-    Job,
-    JobStatus,
-    WebhookAttempt,
-    WebhookDelivery,
-)
+from image_processor.store.jobs import Jobs
+from image_processor.store.models import Base, ImageStatus, Job, JobStatus, WebhookAttempt, WebhookDelivery
 from image_processor.store.models import DeliveryState as State
-from image_processor.store.products import (
-    ImageRecord,
-    ImageTask,
-    NewImage,
-    NewProduct,
-    Repository,
-)
+from image_processor.store.products import ImageRecord, ImageTask, NewImage, NewProduct, Products
 from image_processor.store.webhooks import Outbox, new_delivery
 
 ID = "6f1c0f0e-5d5c-4c39-9a34-0d9c4e3c1a11"
@@ -40,11 +28,16 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def repository(database: Database) -> Repository:
-    return Repository(database)
+def jobs(database: Database) -> Jobs:
+    return Jobs(database)
 
 
-def request(total: int) -> Job:
+@pytest.fixture
+def products(database: Database) -> Products:
+    return Products(database)
+
+
+def new_job(total: int) -> Job:
     return Job(
         id=ID,
         row_count=1,
@@ -57,29 +50,29 @@ def request(total: int) -> Job:
     )
 
 
-def with_images(repository: Repository, *urls: str) -> list[ImageTask]:
-    """A claimed request of one row with these URLs."""
-    repository.create_request(request(len(urls)))
+def with_images(jobs: Jobs, products: Products, *urls: str) -> list[ImageTask]:
+    """A claimed job of one row with these URLs."""
+    jobs.add(new_job(len(urls)))
     images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
-    repository.insert_products(ID, [NewProduct(1, "1", "SKU", list(urls), images)])
-    repository.claim(ID)
-    return repository.pending_images(ID, 0, 100_000)
+    products.insert(ID, [NewProduct(1, "1", "SKU", list(urls), images)])
+    jobs.claim(ID)
+    return products.pending_images(ID, 0, 100_000)
 
 
 def done(image: ImageTask) -> ImageRecord:
     return ImageRecord(image, ImageStatus.COMPLETED, 1, output_url=f"u{image.id}", bytes_in=10, bytes_out=4)
 
 
-def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(repository: Repository) -> None:
-    repository.create_request(request(6))
+def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(jobs: Jobs, products: Products) -> None:
+    jobs.add(new_job(6))
     places = enumerate(("a", "b", "c", "a", "b", "a"), start=1)
     images = [NewImage(place, f"http://{host}/{place}", f"http://{host}/{place}", host) for place, host in places]
-    repository.insert_products(ID, [NewProduct(1, "1", "SKU", [image.input_url for image in images], images)])
+    products.insert(ID, [NewProduct(1, "1", "SKU", [image.input_url for image in images], images)])
 
     def positions(after: int, limit: int, **hosts: Any) -> list[int]:
-        return [image.position for image in repository.pending_images(ID, after, limit, **hosts)]
+        return [image.position for image in products.pending_images(ID, after, limit, **hosts)]
 
-    first = repository.pending_images(ID, 0, 1)[0].id
+    first = products.pending_images(ID, 0, 1)[0].id
     assert positions(0, 100) == [1, 2, 3, 4, 5, 6]
     assert positions(0, 100, host="a") == [1, 4, 6]
     assert positions(first, 1, host="a") == [4]
@@ -88,54 +81,54 @@ def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(repository:
     assert positions(0, 100, without=["a", "b", "c"]) == positions(0, 100, host="d") == []
 
 
-def counts(repository: Repository) -> tuple[int, ...]:
-    found = repository.get_request(ID)
+def counts(jobs: Jobs) -> tuple[int, ...]:
+    found = jobs.get(ID)
     assert found is not None
     return (found.pending, found.processing, found.succeeded, found.failed, found.bytes_in, found.bytes_out)
 
 
-def test_the_same_url_is_worked_once_and_fills_every_slot(repository: Repository) -> None:
-    tasks = with_images(repository, "a", "b", "a", "a")
+def test_the_same_url_is_worked_once_and_fills_every_slot(jobs: Jobs, products: Products) -> None:
+    tasks = with_images(jobs, products, "a", "b", "a", "a")
     assert [(task.url, task.slots) for task in tasks] == [("a", 3), ("b", 1)]
 
-    repository.record_images(ID, tasks, [])
-    assert counts(repository) == (0, 4, 0, 0, 0, 0)
-    repository.record_images(ID, tasks[1:], [done(tasks[0])])
+    products.record_images(ID, tasks, [])
+    assert counts(jobs) == (0, 4, 0, 0, 0, 0)
+    products.record_images(ID, tasks[1:], [done(tasks[0])])
 
-    assert counts(repository) == (0, 1, 3, 0, 30, 12)
-    product = repository.products(ID)[0]
-    by_place = {image.position: (image.status, image.output_url) for image in repository.images_of([product.id])}
+    assert counts(jobs) == (0, 1, 3, 0, 30, 12)
+    product = products.page(ID)[0]
+    by_place = {image.position: (image.status, image.output_url) for image in products.images_of([product.id])}
     assert by_place[1] == by_place[3] == by_place[4] == ("Completed", f"u{tasks[0].id}")
     assert by_place[2] == ("Processing", None)
 
 
-def test_a_url_that_is_in_several_chunks_points_to_its_first_image(repository: Repository) -> None:
-    other = request(2)
+def test_a_url_that_is_in_several_chunks_points_to_its_first_image(jobs: Jobs, products: Products) -> None:
+    other = new_job(2)
     other.id = ID[:-1] + "2"
-    for one in (other, request(7)):
-        repository.create_request(one)
-    for request_id, row, urls in ((other.id, 1, "az"), (ID, 1, "ab"), (ID, 2, ""), (ID, 3, "bcb"), (ID, 4, "ca")):
+    for one in (other, new_job(7)):
+        jobs.add(one)
+    for job_id, row, urls in ((other.id, 1, "az"), (ID, 1, "ab"), (ID, 2, ""), (ID, 3, "bcb"), (ID, 4, "ca")):
         images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
-        repository.insert_products(request_id, [NewProduct(row, str(row), "n", list(urls), images)])
+        products.insert(job_id, [NewProduct(row, str(row), "n", list(urls), images)])
 
-    tasks = repository.pending_images(ID, 0, 10)
+    tasks = products.pending_images(ID, 0, 10)
 
     assert [(task.url, task.slots, task.row, task.position) for task in tasks] == [
         ("a", 2, 1, 1),
         ("b", 3, 1, 2),
         ("c", 2, 3, 2),
     ]
-    assert [(task.url, task.slots) for task in repository.pending_images(other.id, 0, 10)] == [("a", 1), ("z", 1)]
-    repository.record_images(ID, [], [done(task) for task in tasks])
-    assert counts(repository) == (0, 0, 7, 0, 70, 28)
+    assert [(task.url, task.slots) for task in products.pending_images(other.id, 0, 10)] == [("a", 1), ("z", 1)]
+    products.record_images(ID, [], [done(task) for task in tasks])
+    assert counts(jobs) == (0, 0, 7, 0, 70, 28)
 
 
-def test_counters_are_exact_under_many_threads(repository: Repository) -> None:
-    tasks = with_images(repository, *(f"u{number}" for number in range(640)))
+def test_counters_are_exact_under_many_threads(jobs: Jobs, products: Products) -> None:
+    tasks = with_images(jobs, products, *(f"u{number}" for number in range(640)))
 
     def record(part: list[ImageTask]) -> None:
         for task in part:
-            repository.record_images(ID, [], [done(task)])
+            products.record_images(ID, [], [done(task)])
 
     threads = [threading.Thread(target=record, args=(tasks[start::16],)) for start in range(16)]
     for thread in threads:
@@ -143,78 +136,78 @@ def test_counters_are_exact_under_many_threads(repository: Repository) -> None:
     for thread in threads:
         thread.join()
 
-    found = repository.get_request(ID)
+    found = jobs.get(ID)
     assert found is not None
     assert (found.succeeded, found.bytes_out, found.progress) == (640, 2560, 100.0)
 
 
-def test_what_was_in_hand_when_the_process_died_is_pending_again(repository: Repository) -> None:
-    tasks = with_images(repository, "a", "b", "c")
-    repository.record_images(ID, tasks[1:], [done(tasks[0])])
+def test_what_was_in_hand_when_the_process_died_is_pending_again(jobs: Jobs, products: Products) -> None:
+    tasks = with_images(jobs, products, "a", "b", "c")
+    products.record_images(ID, tasks[1:], [done(tasks[0])])
 
-    repository.claim(ID)
+    jobs.claim(ID)
 
-    assert counts(repository) == (2, 0, 1, 0, 10, 4)
-    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b", "c"]
-
-
-def test_an_image_whose_file_is_gone_leaves_the_counters_and_comes_back(repository: Repository) -> None:
-    tasks = with_images(repository, "a", "b")
-    repository.record_images(ID, [], [done(task) for task in tasks])
-    product = repository.products(ID)[0]
-    gone = [image for image in repository.images_of([product.id]) if image.position == 2]
-
-    repository.put_back(ID, gone)
-
-    assert counts(repository) == (1, 0, 1, 0, 10, 4)
-    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["b"]
+    assert counts(jobs) == (2, 0, 1, 0, 10, 4)
+    assert [task.url for task in products.pending_images(ID, 0, 10)] == ["b", "c"]
 
 
-def test_images_with_a_file_are_looked_through_page_by_page(repository: Repository) -> None:
-    tasks = with_images(repository, "a", "b", "a", "c", "d")
+def test_an_image_whose_file_is_gone_leaves_the_counters_and_comes_back(jobs: Jobs, products: Products) -> None:
+    tasks = with_images(jobs, products, "a", "b")
+    products.record_images(ID, [], [done(task) for task in tasks])
+    product = products.page(ID)[0]
+    gone = [image for image in products.images_of([product.id]) if image.position == 2]
+
+    products.reset_images(ID, gone)
+
+    assert counts(jobs) == (1, 0, 1, 0, 10, 4)
+    assert [task.url for task in products.pending_images(ID, 0, 10)] == ["b"]
+
+
+def test_images_with_a_file_are_looked_through_page_by_page(jobs: Jobs, products: Products) -> None:
+    tasks = with_images(jobs, products, "a", "b", "a", "c", "d")
     assert [task.slots for task in tasks] == [2, 1, 1, 1]
     failed = ImageRecord(image=tasks[1], status=ImageStatus.FAILED, attempts=1, error_code="x")
-    repository.record_images(ID, tasks[3:], [done(tasks[0]), failed, done(tasks[2])])
+    products.record_images(ID, tasks[3:], [done(tasks[0]), failed, done(tasks[2])])
 
-    first = repository.completed_images(ID, after_id=0, limit=2)
-    rest = repository.completed_images(ID, after_id=first[-1].id, limit=2)
+    first = products.completed_images(ID, after_id=0, limit=2)
+    rest = products.completed_images(ID, after_id=first[-1].id, limit=2)
 
     assert [image.position for image in first + rest] == [1, 3, 4], "the copy of a URL has the same file"
     assert len({image.output_url for image in first}) == 1
-    repository.put_back(ID, first)
-    assert [task.url for task in repository.pending_images(ID, 0, 10)] == ["a"]
-    assert [image.position for image in repository.completed_images(ID, after_id=0, limit=9)] == [4]
+    products.reset_images(ID, first)
+    assert [task.url for task in products.pending_images(ID, 0, 10)] == ["a"]
+    assert [image.position for image in products.completed_images(ID, after_id=0, limit=9)] == [4]
 
 
-def test_rows_go_on_after_the_last_one_inserted(repository: Repository) -> None:
-    repository.create_request(request(0))
-    assert repository.last_row(ID) == 0
-    repository.insert_products(ID, [NewProduct(row, str(row), "n", [], []) for row in range(1, 4)])
+def test_rows_go_on_after_the_last_one_inserted(jobs: Jobs, products: Products) -> None:
+    jobs.add(new_job(0))
+    assert products.last_row(ID) == 0
+    products.insert(ID, [NewProduct(row, str(row), "n", [], []) for row in range(1, 4)])
 
-    assert repository.last_row(ID) == 3
+    assert products.last_row(ID) == 3
     with pytest.raises(Exception, match="UNIQUE"):
-        repository.insert_products(ID, [NewProduct(4, "4", "n", [], []), NewProduct(3, "3", "n", [], [])])
-    assert repository.last_row(ID) == 3, "a chunk is inserted whole or not at all"
+        products.insert(ID, [NewProduct(4, "4", "n", [], []), NewProduct(3, "3", "n", [], [])])
+    assert products.last_row(ID) == 3, "a chunk is inserted whole or not at all"
 
 
-def finished_with_webhook(repository: Repository) -> WebhookDelivery:
-    """The delivery of a request that has come to its end."""
-    repository.create_request(request(0))
-    found = repository.claim(ID)
+def finished_with_webhook(jobs: Jobs) -> WebhookDelivery:
+    """The delivery of a finished job."""
+    jobs.add(new_job(0))
+    found = jobs.claim(ID)
     assert found is not None
     found.status, found.message, found.completed_at = JobStatus.COMPLETED, "Done.", now()
     delivery = new_delivery(ID, "https://a.example/", "{}")
-    repository.finish(found, delivery)
+    jobs.finish(found, delivery)
     return delivery
 
 
-def test_the_final_state_and_the_webhook_come_together(repository: Repository, database: Database) -> None:
+def test_the_final_state_and_the_webhook_come_together(jobs: Jobs, database: Database) -> None:
     outbox = Outbox(database)
 
-    delivery = finished_with_webhook(repository)
+    delivery = finished_with_webhook(jobs)
 
-    assert repository.unfinished_requests() == []
-    assert repository.claim(ID) is None
+    assert jobs.unfinished() == []
+    assert jobs.claim(ID) is None
     assert [due.id for due in outbox.due(10)] == [delivery.id]
     attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
     outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
@@ -222,9 +215,9 @@ def test_the_final_state_and_the_webhook_come_together(repository: Repository, d
     assert [(one.attempts, one.last_status_code) for one in outbox.deliveries(ID)] == [(1, 500)]
 
 
-def test_a_delivery_and_its_attempts_are_of_one_moment(repository: Repository, database: Database) -> None:
+def test_a_delivery_and_its_attempts_are_of_one_moment(jobs: Jobs, database: Database) -> None:
     outbox = Outbox(database)
-    delivery = finished_with_webhook(repository)
+    delivery = finished_with_webhook(jobs)
     assert [attempts for _, attempts in outbox.deliveries_with_attempts(ID)] == [[]]
 
     def attempt_often() -> None:

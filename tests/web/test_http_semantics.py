@@ -206,7 +206,7 @@ def test_the_log_lines_of_a_call_carry_its_id(client: FlaskClient) -> None:
         logger.removeHandler(handler)
 
     (line, as_json), (other, other_json) = lines
-    assert f"[order%207] request {accepted['request_id']}: handed to the worker" in line
+    assert f"[order%207] job {accepted['request_id']}: submitted to the worker" in line
     parsed = json.loads(as_json)
     assert (parsed["x_request_id"], parsed["request_id"]) == ("order 7", accepted["request_id"])
     assert parsed["time"].endswith("+00:00")

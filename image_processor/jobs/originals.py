@@ -1,0 +1,44 @@
+"""Originals, downloaded again to be shown beside the results."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import BinaryIO, cast
+
+from image_processor.download import Downloader
+from image_processor.errors import ImageError, SourceGone
+from image_processor.imaging import ImagePool, media_type
+from image_processor.jobs.queries import Queries
+from image_processor.jobs.short_queue import ShortQueue
+from image_processor.store import Storage
+
+
+class Originals:
+    """Downloads originals, at most two at once."""
+
+    def __init__(self, queries: Queries, storage: Storage, downloader: Downloader, pool: ImagePool) -> None:
+        self._queries = queries
+        self._storage = storage
+        self._downloader = downloader
+        self._pool = pool
+        self._queue = ShortQueue(2, waiting=8, seconds=10.0)
+
+    def fetch(
+        self, job_id: str, image_id: int, is_abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[BinaryIO, str]:
+        """The original as a file, which the caller closes, and its media type.
+
+        `is_abandoned` returns True when nobody waits for it any more. Raises NotFound, SourceGone with the reason, or
+        Unavailable when too many wait.
+        """
+        image = self._queries.image(job_id, image_id)
+        base_url = self._queries.job(job_id).base_url
+        with self._queue.place(is_abandoned), ExitStack() as stack:
+            file = cast(BinaryIO, stack.enter_context(self._storage.shown_original()))
+            try:
+                self._downloader.download(image.input_url, file, own_base_url=base_url, is_abandoned=is_abandoned)
+                kind = self._pool.run("originals", is_abandoned, media_type, file.name)
+            except ImageError as error:
+                raise SourceGone(f"The source of this image cannot be fetched any more. {error.detail}") from error
+            stack.pop_all()  # the caller has it now
+            file.seek(0)
+            return file, kind
