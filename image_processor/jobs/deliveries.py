@@ -69,7 +69,7 @@ class Deliveries:
             (job.webhook_secret,) if job.webhook_secret else self._secrets,
             timeout=ATTEMPT_TIMEOUT,
             own_base_url=job.base_url,
-            call_id=job.call_id or job.id,
+            x_request_id=job.call_id or job.id,
         )
         self._metrics.count_webhook(result.status_code)
         state, wait = self._next_state(delivery, result)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from image_processor.download import Downloader, HostLimits, retry_delay
 from image_processor.errors import ImageCancelled, ImageError, InternalError, StoreUnavailable
-from image_processor.imaging import CompressedImage, CompressOptions, Compressor, ImagePool, compress_file
+from image_processor.imaging import CompressOptions, Compressor, ImagePool, compress_file
 from image_processor.jobs.image_queue import ImageWindow, Turn
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.status import waiting_message
@@ -49,52 +49,45 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredImage:
-    """The result of one image: its public URL, the size of its original in bytes, and what the file holds."""
-
-    url: str
-    bytes_in: int
-    compressed: CompressedImage
-
-
 class ImageProcessor:
     """Processes single images of any job. Thread-safe."""
 
-    def __init__(
-        self,
-        storage: Storage,
-        downloader: Downloader,
-        limits: HostLimits,
-        compressor: Compressor,
-        pool: ImagePool,
-        metrics: Metrics,
-    ) -> None:
-        self._storage = storage
-        self._downloader = downloader
-        self._limits = limits
-        self._compressor = compressor
-        self._pool = pool
-        self._metrics = metrics
+    storage: Storage
+    downloader: Downloader
+    limits: HostLimits
+    compressor: Compressor
+    pool: ImagePool
+    metrics: Metrics
 
     def process(
         self, job_id: str, base_url: str, image: ImageTask, options: CompressOptions, is_abandoned: Callable[[], bool]
-    ) -> StoredImage:
-        """Download, compress and store one image, whose place at the host was taken. It is given back.
+    ) -> ImageRecord:
+        """Download, compress and store one image, whose place at the host was taken and is given back.
 
         Raises the ImageError that says what is wrong (ImageCancelled once `is_abandoned` returns True),
         StoreUnavailable or OSError when nothing can be written.
         """
         with ExitStack() as stack:
             original, size = self._download(image, base_url, stack, is_abandoned)
-            result = stack.enter_context(self._storage.new_image(job_id))
+            result = stack.enter_context(self.storage.new_image(job_id))
             paths = original.name, result.path
-            compressed = self._pool.run(job_id, is_abandoned, compress_file, self._compressor, *paths, options)
-            self._metrics.observe("compress", compressed.seconds)
+            compressed = self.pool.run(job_id, is_abandoned, compress_file, self.compressor, *paths, options)
+            self.metrics.observe("compress", compressed.seconds)
             if is_abandoned():  # the job may have been deleted since
                 raise ImageCancelled
             name = image_name(image.row, image.position, compressed.extension)
             result.keep(name)
-        return StoredImage(self._storage.url(base_url, job_id, name), size, compressed)
+        return ImageRecord(
+            image,
+            ImageStatus.COMPLETED,
+            output_url=self.storage.url(base_url, job_id, name),
+            kept_original=compressed.kept_original,
+            note=compressed.note,
+            bytes_in=size,
+            bytes_out=compressed.bytes_out,
+            width=compressed.width,
+            height=compressed.height,
+        )
 
     def _download(
         self, image: ImageTask, base_url: str, stack: ExitStack, is_abandoned: Callable[[], bool]
@@ -104,16 +97,16 @@ class ImageProcessor:
         try:
             if is_abandoned():
                 raise ImageCancelled
-            file = stack.enter_context(self._storage.original())
-            with self._metrics.timed("download"):
-                size = self._downloader.download(image.url, file, own_base_url=base_url, is_abandoned=is_abandoned)
+            file = stack.enter_context(self.storage.original())
+            with self.metrics.timed("download"):
+                size = self.downloader.download(image.url, file, own_base_url=base_url, is_abandoned=is_abandoned)
             failure = None
         except ImageError as error:
             if not is_abandoned():  # else it does not count against the host
                 failure = error
             raise
         finally:
-            self._limits.release(image.host, failure)
+            self.limits.release(image.host, failure)
         return file, size
 
 
@@ -143,7 +136,7 @@ class DownloadThreads:
             with self._lock:
                 self._jobs -= 1
 
-    def submit(self, process: Callable[[], StoredImage]) -> Future[StoredImage]:
+    def submit(self, process: Callable[[], ImageRecord]) -> Future[ImageRecord]:
         """Run a function in one of the threads. Raises StoreUnavailable when no thread can be started."""
         try:
             return self._pool.submit(process)
@@ -184,8 +177,8 @@ class ImageJob:
         self._max_attempts = max_attempts
         self._options = CompressOptions(job.quality, job.max_dimension, job.format)  # type: ignore[arg-type]
         self._window = ImageWindow(partial(products.pending_images, job.id), limits)
-        self._running: dict[Future[StoredImage], Turn] = {}
-        self._finished: queue.SimpleQueue[Future[StoredImage]] = queue.SimpleQueue()
+        self._running: dict[Future[ImageRecord], Turn] = {}
+        self._finished: queue.SimpleQueue[Future[ImageRecord]] = queue.SimpleQueue()
         self._started = False  # an image since the last batch
         self._abandoned = False
         self._records: list[ImageRecord] = []
@@ -239,13 +232,13 @@ class ImageJob:
                 self._take_result(self._finished.get_nowait())
         self._check_stop()
 
-    def _take_result(self, future: Future[StoredImage]) -> None:
+    def _take_result(self, future: Future[ImageRecord]) -> None:
         self._check_stop()  # before the result: when the process ends, its images fail
         turn = self._running.pop(future)
         if error := future.exception():
             self._retry_or_fail(turn, error)
         else:
-            self._succeed(turn, future.result())
+            self._records.append(replace(future.result(), attempts=turn.attempts + 1))
 
     def _check_stop(self) -> None:
         if self._threads.stopping.is_set():
@@ -282,30 +275,13 @@ class ImageJob:
 
     # ---- record ---------------------------------------------------------------------------------------------------
 
-    def _succeed(self, turn: Turn, stored: StoredImage) -> None:
-        image = stored.compressed
-        self._records.append(
-            ImageRecord(
-                image=turn.image,
-                status=ImageStatus.COMPLETED,
-                attempts=turn.attempts + 1,
-                output_url=stored.url,
-                kept_original=image.kept_original,
-                note=image.note,
-                bytes_in=stored.bytes_in,
-                bytes_out=image.bytes_out,
-                width=image.width,
-                height=image.height,
-            )
-        )
-
     def _fail(self, turn: Turn, error: ImageError) -> None:
         log.info("job %s: image %d failed: %s", self._job.id, turn.image.id, error.code)
         self._records.append(
             ImageRecord(
-                image=turn.image,
-                status=ImageStatus.FAILED,
-                attempts=turn.attempts,
+                turn.image,
+                ImageStatus.FAILED,
+                turn.attempts,
                 error_code=error.code,
                 error_detail=error.detail,
                 http_status=error.http_status,

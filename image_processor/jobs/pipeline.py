@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from image_processor.catalogue import CSVLimits, ProductCSV, ProductRow, read_products, write_output
 from image_processor.download import direct_link
 from image_processor.errors import UploadGone
 from image_processor.jobs.image_job import ImageJob
-from image_processor.jobs.status import final_message, grouped, outcome_of, product_status, webhook_payload
+from image_processor.jobs.status import final_message, grouped, outcome_of, output_urls, product_status, webhook_payload
 from image_processor.logs import with_http_request_id
 from image_processor.store import (
     Job,
@@ -17,7 +18,6 @@ from image_processor.store import (
     NewImage,
     NewProduct,
     Outcome,
-    Product,
     ProductImage,
     ProductOutput,
     Products,
@@ -36,22 +36,15 @@ ROWS_PER_PAGE = 250
 IMAGES_PER_PAGE = 250
 
 
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """Processes jobs, each in the thread that calls `run`."""
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        products: Products,
-        storage: Storage,
-        image_job: Callable[[Job], ImageJob],
-        csv_limits: CSVLimits,
-    ) -> None:
-        self._jobs = jobs
-        self._products = products
-        self._storage = storage
-        self._image_job = image_job
-        self._csv_limits = csv_limits
+    jobs: Jobs
+    products: Products
+    storage: Storage
+    image_job: Callable[[Job], ImageJob]
+    csv_limits: CSVLimits
 
     def run(self, job_id: str) -> None:
         """Process a job to its end, from wherever an earlier run was interrupted.
@@ -59,7 +52,7 @@ class Pipeline:
         Raises Interrupted when the process ends first, OSError or StoreUnavailable when nothing can be written,
         UploadGone when the uploaded file is missing.
         """
-        job = self._jobs.claim(job_id)
+        job = self.jobs.claim(job_id)
         if job is not None:
             with with_http_request_id(job.call_id):
                 self._process(job)
@@ -74,65 +67,68 @@ class Pipeline:
 
     def fail(self, job_id: str, message: str) -> None:
         """End a job that cannot be processed."""
-        self._jobs.fail_rest(job_id)
-        job = self._jobs.get(job_id)
+        self.jobs.fail_rest(job_id)
+        job = self.jobs.get(job_id)
         if job is not None and not job.done:
             self._end(job, JobStatus.FAILED, message)
 
     def _read_catalogue(self, job: Job) -> ProductCSV:
-        path = self._storage.upload_path(job.id)
+        path = self.storage.upload_path(job.id)
         if not path.exists():
             raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
-        return read_products(path, self._csv_limits)
+        return read_products(path, self.csv_limits)
 
     def _insert_products(self, job: Job, catalogue: ProductCSV) -> None:
-        rows = catalogue.rows(start_after=self._products.last_row(job.id))
+        rows = catalogue.rows(start_after=self.products.last_row(job.id))
         for chunk in _chunks(map(_new_product, rows)):
-            self._products.insert(job.id, chunk)
+            self.products.insert(job.id, chunk)
 
     def _process_images(self, job: Job) -> None:
         """Process every image that is not final, and again those whose file is missing then."""
-        self._storage.make_folder(job.id)
+        self.storage.make_folder(job.id)
         while True:
-            self._image_job(job).run()
-            if self._jobs.cancel_requested(job.id):
-                self._jobs.cancel_rest(job.id)
+            self.image_job(job).run()
+            if self.jobs.cancel_requested(job.id):
+                self.jobs.cancel_rest(job.id)
                 return
             missing = self._missing_files(job.id)
             if not missing:
                 return
             log.warning("job %s: %d files are missing or short; processed again", job.id, len(missing))
-            self._products.reset_images(job.id, missing)
+            self.products.reset_images(job.id, missing)
 
     def _missing_files(self, job_id: str) -> list[ProductImage]:
         return [
             image
             for image in self._completed_images(job_id)
-            if not self._storage.holds(job_id, image.output_url or "", image.bytes_out or 0)
+            if not self.storage.holds(job_id, image.output_url or "", image.bytes_out or 0)
         ]
 
     def _completed_images(self, job_id: str) -> Iterator[ProductImage]:
         last = 0
-        while images := self._products.completed_images(job_id, after_id=last, limit=IMAGES_PER_PAGE):
+        while images := self.products.completed_images(job_id, after_id=last, limit=IMAGES_PER_PAGE):
             yield from images
             last = images[-1].id
 
     def _write_output(self, job: Job, catalogue: ProductCSV) -> None:
         rows = self._output_rows(job.id)
-        self._storage.write_output(job.id, lambda file: write_output(catalogue, rows, file))
+        self.storage.write_output(job.id, lambda file: write_output(catalogue, rows, file))
 
     def _output_rows(self, job_id: str) -> Iterator[list[str | None]]:
         """The output URLs of each row, in order. They are recorded, too, page by page."""
         row = 0
-        while products := self._products.page(job_id, after_row=row, limit=ROWS_PER_PAGE):
-            images = self._products.images_of([product.id for product in products])
-            outputs = [_output(product, of_product) for product, of_product in grouped(products, images)]
-            self._products.save_outputs(outputs)
+        while products := self.products.page(job_id, after_row=row, limit=ROWS_PER_PAGE):
+            images = self.products.images_of([product.id for product in products])
+            outputs = [
+                ProductOutput(product.id, output_urls(product, of_product), product_status(product, of_product))
+                for product, of_product in grouped(products, images)
+            ]
+            self.products.save_outputs(outputs)
             yield from (output.output_image_urls for output in outputs)
             row = products[-1].row
 
     def _finish(self, job: Job) -> None:
-        finished = self._jobs.get(job.id)
+        finished = self.jobs.get(job.id)
         if finished is not None:
             status = JobStatus.CANCELLED if finished.cancelled else JobStatus.COMPLETED
             self._end(finished, status, final_message(finished))
@@ -144,7 +140,7 @@ class Pipeline:
         delivery = None
         if job.webhook_url:
             delivery = new_delivery(job.id, job.webhook_url, json.dumps(webhook_payload(job)))
-        self._jobs.finish(job, delivery)
+        self.jobs.finish(job, delivery)
         log.info("job %s: %s. %s", job.id, status.value, message)
 
 
@@ -172,11 +168,3 @@ def _new_product(row: ProductRow) -> NewProduct:
         if url
     ]
     return NewProduct(row.row, row.serial_number, row.product_name, list(row.image_urls), images)
-
-
-def _output(product: Product, images: Sequence[ProductImage]) -> ProductOutput:
-    urls: list[str | None] = [None] * len(product.input_image_urls)
-    for image in images:
-        urls[image.position - 1] = image.output_url
-    status = product_status([image.status for image in images]) if images else product.status
-    return ProductOutput(product.id, urls, status)

@@ -72,7 +72,7 @@ class Queries:
         return tag, None if tag in known else self._status(job, deliveries, paused)
 
     def _deliveries(self, job: Job) -> Sequence[Delivery]:
-        return self._outbox.deliveries(job.id) if job.webhook_url else ()
+        return [delivery for delivery, _ in self._outbox.deliveries(job.id)] if job.webhook_url else []
 
     def _status(self, job: Job, deliveries: Sequence[Delivery], paused: str | None) -> StatusBody:
         products = self._products.page(job.id, limit=MAX_PRODUCTS)
@@ -112,7 +112,7 @@ class Queries:
 
     def deliveries(self, job_id: str) -> list[tuple[Delivery, list[WebhookAttempt]]]:
         """The webhook deliveries of a job with all their attempts, oldest first."""
-        return self._outbox.deliveries_with_attempts(self.job(job_id).id)
+        return self._outbox.deliveries(self.job(job_id).id)
 
     def output_csv(self, job_id: str) -> tuple[Path, Job]:
         """The path of the output.csv of a job. Raises NotReady while it is not written."""

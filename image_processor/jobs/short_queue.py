@@ -36,7 +36,7 @@ class ShortQueue:
 
 
 def _busy() -> Unavailable:
-    return Unavailable("Too many images are being prepared for display at the moment; ask again.", retry_after=2)
+    return Unavailable("Too many images are being prepared for display at the moment; try again.", retry_after=2)
 
 
 def client_is_gone(environ: Mapping[str, Any]) -> bool:

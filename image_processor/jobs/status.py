@@ -29,8 +29,8 @@ class Counts(BaseModel):
     total: int = Field(description="All images of the catalogue: the sum of the others.")
     pending: int = Field(description="Not begun yet.")
     processing: int = Field(description="Being downloaded or compressed now.")
-    succeeded: int = Field(description="Compressed, or kept where nothing could be saved.")
-    failed: int = Field(description="Given up; each says why.")
+    succeeded: int = Field(description="Compressed, or kept as they are where compression saved nothing.")
+    failed: int = Field(description="Failed; each has an error.")
     cancelled: int = Field(description="Not processed, because the job was cancelled.")
 
 
@@ -224,9 +224,11 @@ def outcome_of(job: Job) -> Outcome:
     return Outcome.PARTIAL if job.succeeded else Outcome.FAILED
 
 
-def product_status(statuses: Sequence[str]) -> ProductStatus:
-    """The status of a product by those of its images."""
-    kinds = set(statuses)
+def product_status(product: Product, images: Sequence[ProductImage]) -> ProductStatus:
+    """The status of a product by those of its images; an invalid row, which has none, keeps its own."""
+    kinds = {image.status for image in images}
+    if not kinds:
+        return ProductStatus(product.status)
     if kinds & {ImageStatus.PENDING, ImageStatus.PROCESSING}:
         return ProductStatus.PENDING if kinds == {ImageStatus.PENDING} else ProductStatus.PROCESSING
     if kinds == {ImageStatus.COMPLETED}:
@@ -234,6 +236,14 @@ def product_status(statuses: Sequence[str]) -> ProductStatus:
     if ImageStatus.COMPLETED in kinds:
         return ProductStatus.PARTIAL
     return ProductStatus.CANCELLED if ImageStatus.CANCELLED in kinds else ProductStatus.FAILED
+
+
+def output_urls(product: Product, images: Sequence[ProductImage]) -> list[str | None]:
+    """The output URLs of a product, which have those of its images only when the job is done."""
+    urls = list(product.output_image_urls)
+    for image in images:
+        urls[image.position - 1] = image.output_url
+    return urls
 
 
 def etag(job: Job, deliveries: Sequence[WebhookDelivery], paused: str | None) -> str:
@@ -323,16 +333,13 @@ def grouped(
 
 
 def _product_body(product: Product, images: Sequence[ProductImage]) -> ProductBody:
-    outputs = list(product.output_image_urls)  # written at the end; until then the images have them
-    for image in images:
-        outputs[image.position - 1] = image.output_url
     return ProductBody(
         row=product.row,
         serial_number=product.serial_number,
         product_name=product.product_name,
-        status=product_status([image.status for image in images]) if images else ProductStatus(product.status),
+        status=product_status(product, images),
         input_image_urls=product.input_image_urls,
-        output_image_urls=outputs,
+        output_image_urls=output_urls(product, images),
         error=product.error,
         images=[image_body(image) for image in images],
     )

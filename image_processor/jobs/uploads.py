@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PureWindowsPath
 from typing import Any
 
@@ -37,7 +37,7 @@ SAMPLE_PRODUCTS = (
 
 @dataclass(frozen=True, slots=True)
 class UploadOptions:
-    """How the images of one upload are processed, and where the webhook is sent."""
+    """The options of one upload, as columns of its job."""
 
     quality: int
     max_dimension: int
@@ -48,28 +48,20 @@ class UploadOptions:
     idempotency_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Uploads:
-    """Accepts catalogues, for the API, the pages and the command line."""
+    """Accepts catalogues, for the API, the pages and the command line. `submit` announces a job to the worker."""
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        storage: Storage,
-        csv_limits: CSVLimits,
-        defaults: UploadOptions,
-        health: Health,
-        submit: Callable[[str], None],
-    ) -> None:
-        self._jobs = jobs
-        self._defaults = defaults
-        self._storage = storage
-        self._csv_limits = csv_limits
-        self._health = health
-        self._submit = submit
+    jobs: Jobs
+    storage: Storage
+    csv_limits: CSVLimits
+    defaults: UploadOptions
+    health: Health
+    submit: Callable[[str], None]
 
     def options(self, **chosen: Any) -> UploadOptions:
         """The options of an upload: the server's defaults, with those that were chosen."""
-        return replace(self._defaults, **chosen)
+        return replace(self.defaults, **chosen)
 
     def sample(self, base_url: str) -> bytes:
         """A catalogue of images that this server hosts."""
@@ -77,7 +69,7 @@ class Uploads:
 
     def read(self, data: bytes, filename: str) -> ProductCSV:
         """Read and validate an upload without accepting it. Raises InvalidCSV when it is no catalogue at all."""
-        return read_products(data, self._csv_limits, filename=filename)
+        return read_products(data, self.csv_limits, filename=filename)
 
     def accept(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> Job:
         """Accept a catalogue and return its job, which is committed and will be processed, whatever happens.
@@ -90,14 +82,14 @@ class Uploads:
         digest = _digest(data, options)
         if first := self._accepted_before(options.idempotency_key, digest):
             return first
-        if self._health.reason:
-            raise Unavailable(f"No upload can be accepted now. {self._health.reason}", retry_after=RETRY_SECONDS)
+        if self.health.reason:
+            raise Unavailable(f"No upload can be accepted now. {self.health.reason}", retry_after=RETRY_SECONDS)
         catalogue = self.read(data, filename)
         _check_rows(catalogue, options)
         job = _new_job(catalogue, filename, options, base_url)
         job.body_digest = digest
         accepted = self._store(job, data)
-        self._submit(accepted.id)
+        self.submit(accepted.id)
         return accepted
 
     def _accepted_before(self, key: str | None, digest: str) -> Job | None:
@@ -105,7 +97,7 @@ class Uploads:
             return None
         if not 1 <= len(key) <= MAX_KEY_LENGTH:
             raise InvalidOption(f"The Idempotency-Key has {len(key)} characters; send 1 to {MAX_KEY_LENGTH}.")
-        first = self._jobs.find_by_key(key)
+        first = self.jobs.find_by_key(key)
         if first is not None and first.body_digest != digest:
             raise IdempotencyMisuse(
                 f"The Idempotency-Key {key!r} was used for another upload (job {first.id}); send a new key."
@@ -115,16 +107,16 @@ class Uploads:
     def _store(self, job: Job, data: bytes) -> Job:
         """Store the file, then the job. Returns another job if that was added first with the same key."""
         try:
-            self._storage.keep_upload(job.id, data)
-            accepted = self._jobs.add(job)
+            self.storage.keep_upload(job.id, data)
+            accepted = self.jobs.add(job)
         except (OSError, StoreUnavailable) as error:
-            self._storage.drop_upload(job.id)
-            self._health.pause(error)
+            self.storage.drop_upload(job.id)
+            self.health.pause(error)
             raise Unavailable(
-                f"The upload could not be stored. {self._health.reason}", retry_after=RETRY_SECONDS
+                f"The upload could not be stored. {self.health.reason}", retry_after=RETRY_SECONDS
             ) from error
         if accepted.id != job.id:
-            self._storage.drop_upload(job.id)
+            self.storage.drop_upload(job.id)
             return self._accepted_before(job.idempotency_key, job.body_digest or "") or accepted
         return accepted
 
@@ -161,15 +153,9 @@ def _new_job(catalogue: ProductCSV, filename: str, options: UploadOptions, base_
         row_count=catalogue.row_count,
         invalid_rows=catalogue.row_count - catalogue.valid_row_count,
         total=catalogue.image_count,
-        quality=options.quality,
-        max_dimension=options.max_dimension,
-        format=options.format,
-        on_invalid=options.on_invalid,
         base_url=base_url,
-        webhook_url=options.webhook_url,
-        webhook_secret=options.webhook_secret,
-        idempotency_key=options.idempotency_key,
         call_id=http_request_id(),
+        **asdict(options),
     )
 
 

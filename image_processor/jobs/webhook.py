@@ -71,11 +71,11 @@ def attempt(
     *,
     timeout: float,
     own_base_url: str,
-    call_id: str,
+    x_request_id: str,
 ) -> AttemptResult:
     """Send one message once. Never raises for what the receiver does.
 
-    `call_id`, the X-Request-ID of the upload, is sent along: it joins the logs of all sides.
+    `x_request_id` is sent along, so that the logs of both sides can be joined.
     """
     at, begun = datetime.now(UTC), time.monotonic()
     headers = {
@@ -83,7 +83,7 @@ def attempt(
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": signatures(secrets, message_id, at, body),
-        "x-request-id": call_id,
+        "x-request-id": x_request_id,
     }
     try:
         response = client.post(url, body=body.encode(), headers=headers, timeout=timeout, own_base_url=own_base_url)

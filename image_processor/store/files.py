@@ -145,12 +145,12 @@ class Storage:
 
     def path_of(self, job_id: str, url: str) -> Path:
         """The path of the file with a public URL."""
-        return self.images / job_id / _name_in(url)
+        return self.images / job_id / url.rpartition("/")[2]
 
     def holds(self, job_id: str, url: str, size: int) -> bool:
         """Whether the file with a public URL exists with all its `size` bytes."""
         try:
-            return os.stat(f"{self.images}/{job_id}/{_name_in(url)}").st_size == size
+            return self.path_of(job_id, url).stat().st_size == size
         except FileNotFoundError:
             return False
 
@@ -229,10 +229,6 @@ def is_job_id(text: str) -> bool:
 def _close(files: list[BinaryIO]) -> None:
     for file in files:
         file.close()
-
-
-def _name_in(url: str) -> str:
-    return url.rpartition("/")[2]
 
 
 def _make_folder(path: str) -> None:

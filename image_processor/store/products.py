@@ -4,7 +4,7 @@ Counters change by SQL, in the transaction of what they count: `+= 1` in Python 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from hashlib import blake2b
 from typing import Any
@@ -69,7 +69,7 @@ class ImageRecord:
 
     image: ImageTask
     status: ImageStatus
-    attempts: int
+    attempts: int = 1
     output_url: str | None = None
     kept_original: bool = False
     note: str | None = None
@@ -270,10 +270,7 @@ def _image_values(job_id: str, product_id: int, row: int, image: NewImage) -> di
     }
 
 
-_FINAL_COLUMNS = (
-    "status", "attempts", "output_url", "kept_original", "note", "bytes_in", "bytes_out", "width", "height",
-    "error_code", "error_detail", "http_status",
-)  # fmt: skip
+_FINAL_COLUMNS = [field.name for field in fields(ImageRecord) if field.name != "image"]
 # For executemany: one image, and those that share its URL, become final, once.
 _FINALISE = (
     update(ProductImage)

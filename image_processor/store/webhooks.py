@@ -93,13 +93,7 @@ class Outbox:
             )
             return bool(execute_counting(session, again))
 
-    def deliveries(self, job_id: str) -> Sequence[WebhookDelivery]:
-        """All deliveries of a job, oldest first."""
-        of_job = select(WebhookDelivery).where(WebhookDelivery.request_id == job_id)
-        with self._read() as session:
-            return session.scalars(of_job.order_by(WebhookDelivery.created_at, WebhookDelivery.id)).all()
-
-    def deliveries_with_attempts(self, job_id: str) -> list[tuple[WebhookDelivery, list[WebhookAttempt]]]:
+    def deliveries(self, job_id: str) -> list[tuple[WebhookDelivery, list[WebhookAttempt]]]:
         """All deliveries of a job, each with its attempts, oldest first."""
         # One query, because between two another attempt may be recorded.
         both = (

@@ -69,7 +69,7 @@ def test_an_attempt_is_signed_so_that_the_standard_library_verifies_it() -> None
     poster = Poster(Answer())
 
     result = attempt(
-        poster, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", call_id="r-1"
+        poster, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", x_request_id="r-1"
     )
 
     assert result.delivered
@@ -93,7 +93,7 @@ def test_the_first_bytes_of_the_answer_are_kept() -> None:
         [new_secret()],
         timeout=1,
         own_base_url="",
-        call_id="r-1",
+        x_request_id="r-1",
     )
 
     assert (result.status_code, result.body, result.retry_after) == (500, "x" * 500, 7.0)
@@ -192,7 +192,7 @@ def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
             begun = taken(hanging)
             assert begun < SENDERS, "one host has not all senders"
         deliveries.stop()
-        wait_for(lambda: sum(one.attempts for one in outbox.deliveries(request_id)) > begun)
+        wait_for(lambda: sum(one.attempts for one, _ in outbox.deliveries(request_id)) > begun)
 
 
 def taken(listener: socket.socket) -> int:
