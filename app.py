@@ -71,7 +71,7 @@ from image_processor.web import (
 
 VERSION = "0.1.0"
 DO_NOT_TRY_AGAIN = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
-# An image that takes longer is processed once more, alone, so that slow images do not hold the others up.
+# An image that takes longer is processed once more, alone, so that slow images do not delay the others.
 QUICK_SECONDS = 5.0
 DISPLAY_SECONDS = 10.0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -88,7 +88,7 @@ def create_app(**overrides: object) -> Flask:
     try:
         return _create_app(load_settings(**overrides))
     except ConfigError as error:
-        if click.get_current_context(silent=True):  # the `flask` command tells a sentence, where it can
+        if click.get_current_context(silent=True):  # the `flask` command prints it without a traceback
             raise click.UsageError(f"SKUlight does not start. {error}") from error
         raise
 
@@ -104,7 +104,7 @@ def _create_app(settings: Settings) -> Flask:
 
 
 def serve() -> Flask:
-    """The application for gunicorn; when a setting makes no sense, one sentence instead of a traceback."""
+    """The application for gunicorn; exits with one sentence when a setting is not valid."""
     try:
         return create_app()
     except ConfigError as error:
@@ -112,7 +112,7 @@ def serve() -> Flask:
         sys.exit(DO_NOT_TRY_AGAIN)
 
 
-# ---- the application -----------------------------------------------------------------------------------------------
+# ---- the application -------------------------------------------------------------------------------------------------
 
 
 def _make_folders(settings: Settings) -> None:
@@ -152,8 +152,8 @@ def _new_app(settings: Settings) -> OpenAPI:
         SECRET_KEY=settings.secret_key
         or _kept_secret(instance / "secret_key", partial(secrets.token_urlsafe, 48), _is_key),
         SQLALCHEMY_DATABASE_URI=settings.database_url or f"sqlite:///{instance / 'skulight.db'}",
-        # Up to 64 request threads and 32 HTTP threads ask at the same time, each for a moment.
-        # Parameters hold texts of strangers, which do not belong into the log.
+        # Up to 64 job threads and 32 HTTP threads use it at once, each for a moment. Parameters hold what users
+        # sent, which does not belong in the log.
         SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 100, "hide_parameters": True},
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + 100_000,  # the form around the file
         MAX_FORM_MEMORY_SIZE=100_000,
@@ -167,13 +167,13 @@ def _new_app(settings: Settings) -> OpenAPI:
 
 
 def _kept_secret(path: Path, make: Callable[[], str], valid: Callable[[str], bool]) -> str:
-    """The secret in a file that only its owner may read; made at the first start, by the process that comes first."""
+    """The secret in a file that only its owner may read, which the first process makes at the first start."""
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent) as new, suppress(FileExistsError):
             new.write(make())
             new.flush()
             os.fsync(new.fileno())
-            os.link(new.name, path)  # whole, and never in place of one that is there
+            os.link(new.name, path)  # whole, and never over another one
     secret = path.read_text(errors="surrogateescape").strip()
     if not valid(secret):
         raise ConfigError(
@@ -190,14 +190,14 @@ def _is_key(text: str) -> bool:
 def _start_log(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(settings.log_format))
-    # Under the `flask` command a person looks on, who is told the result; the server tells its story.
+    # The `flask` command prints its results; only the server logs every step.
     quiet = click.get_current_context(silent=True) is not None and "log_level" not in settings.model_fields_set
     logging.basicConfig(handlers=[handler], level="WARNING" if quiet else settings.log_level)
     logging.captureWarnings(True)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
-# ---- the database --------------------------------------------------------------------------------------------------
+# ---- the database ----------------------------------------------------------------------------------------------------
 
 
 def _prepare_database(app: Flask, settings: Settings) -> None:
@@ -245,15 +245,15 @@ def _schema_version() -> str | None:
 
 
 def _newest_migration() -> str:
-    """Migrations are numbered and in one line: `0001_first_tables.py`."""
+    """Migrations are numbered: `0001_first_tables.py`."""
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-# ---- the parts -----------------------------------------------------------------------------------------------------
+# ---- the services ----------------------------------------------------------------------------------------------------
 
 
 def _build(app: Flask, settings: Settings) -> None:
-    """Build every part, from the bottom to the top, and keep what the pages and the API ask for."""
+    """Build everything once, and keep what the pages, the API and the command line use."""
     with app.app_context():
         database = Database(db.engine)
     jobs, products, listings, outbox = Jobs(database), Products(database), Listings(database), Outbox(database)
@@ -320,7 +320,7 @@ def _guard(settings: Settings) -> Guard:
 
 
 def _own_names(base_url: str) -> tuple[str, ...]:
-    """The host that a public base URL names, with its port and without: proxies pass on either."""
+    """The host of a public base URL, with its port and without: proxies send either."""
     if complaint := check_url(base_url):
         raise ConfigError(f"IMAGE_PROCESSOR_PUBLIC_BASE_URL is {base_url!r}. {complaint}")
     own = urlsplit(normalise(base_url))
@@ -340,7 +340,7 @@ def _client(settings: Settings) -> GuardedClient:
 
 
 def _image_pools(settings: Settings) -> tuple[ImagePool, ImagePool]:
-    """The processes for the images of jobs, and the one for those that a page shows, which must not wait for them."""
+    """The processes for the images of jobs, and one for images that a page shows, which must not wait for them."""
     new_pool = partial(ImagePool, memory_bytes=settings.image_memory_bytes)
     alone = new_pool(1, seconds=settings.image_timeout)
     quick = min(QUICK_SECONDS, settings.image_timeout)
@@ -362,9 +362,9 @@ def _are_secrets(text: str) -> bool:
 
 
 def _warm_up() -> None:
-    """Load what is big and only needed by the first upload, so that it does not have to wait for it."""
+    """Load the libraries that the first upload needs, so that it does not wait for them."""
     warm_up()
-    # What is loaded now stays. The garbage collector looked through all of it again and again: 3% of the time.
+    # To look through all that is loaded now, again and again, took the garbage collector 3% of the time.
     gc.collect()
     gc.freeze()
 
@@ -376,7 +376,7 @@ def _clean_up(actions: Actions, retention_days: int) -> None:
     actions.remove_orphans()
 
 
-# ---- the ways in ---------------------------------------------------------------------------------------------------
+# ---- the interfaces --------------------------------------------------------------------------------------------------
 
 
 def _register(app: OpenAPI, settings: Settings) -> None:
@@ -389,14 +389,14 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(pages_blueprint)
     register_commands(app)
     app.register_blueprint(_docs(app, locked=guard.locked))
-    app.register_error_handler(RequestError, _answer_error)
-    app.register_error_handler(HTTPException, _answer_error)
-    app.register_error_handler(StoreUnavailable, _answer_pause)
-    app.register_error_handler(Exception, _answer_defect)
+    app.register_error_handler(RequestError, _handle_error)
+    app.register_error_handler(HTTPException, _handle_error)
+    app.register_error_handler(StoreUnavailable, _handle_pause)
+    app.register_error_handler(Exception, _handle_defect)
 
 
 def _docs(app: OpenAPI, *, locked: bool) -> Blueprint:
-    """The API document, and the page that shows it to people."""
+    """The API document, and the page that shows it."""
     docs = Blueprint("docs", __name__, url_prefix="/docs")
     docs.add_url_rule("/openapi.json", "document", lambda: jsonify(document()))
 
@@ -405,24 +405,24 @@ def _docs(app: OpenAPI, *, locked: bool) -> Blueprint:
         reference = read_reference(document(), g.base_url)
         return render_template("docs.html", reference=reference, base_url=g.base_url)
 
-    @cache  # made at the first call: the start need not wait for it
+    @cache  # made on demand: the start need not wait for it
     def document() -> dict[str, Any]:
         return complete_document(app.api_doc, locked=locked)
 
     return docs
 
 
-def _answer_error(error: RequestError | HTTPException) -> ResponseReturnValue:
-    """As a page to a browser on a page's address, as a problem to everybody else."""
+def _handle_error(error: RequestError | HTTPException) -> ResponseReturnValue:
+    """As a page for a browser on the URL of a page, else as problem details."""
     wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     is_api = request.blueprint == "api" or request.path.startswith("/api/")
     return error_page(error) if wants_page and not is_api else problem(error)
 
 
-def _answer_pause(error: StoreUnavailable) -> ResponseReturnValue:
-    return _answer_error(Unavailable(str(error), retry_after=RETRY_SECONDS))
+def _handle_pause(error: StoreUnavailable) -> ResponseReturnValue:
+    return _handle_error(Unavailable(str(error), retry_after=RETRY_SECONDS))
 
 
-def _answer_defect(error: Exception) -> ResponseReturnValue:
+def _handle_defect(error: Exception) -> ResponseReturnValue:
     log.exception("%s %s failed", request.method, request.path, exc_info=error)
-    return _answer_error(InternalServerError("Something went wrong inside SKUlight; the log has the details."))
+    return _handle_error(InternalServerError("Something went wrong inside SKUlight; the log has the details."))
