@@ -40,5 +40,5 @@ def hosted(
 
 
 def images_done(running: SkulightServer) -> int:
-    """How many images of all requests are compressed."""
+    """How many images of all jobs are compressed."""
     return int(running.ask("SELECT SUM(succeeded) FROM requests")[0][0])

@@ -18,11 +18,11 @@ from servers import ImageHost, Page, Receiver, SkulightServer, cpu_time, is_runn
 
 pytestmark = pytest.mark.alone
 
-IN_WORK = "SELECT 1 FROM requests WHERE processing OR succeeded"
+IN_PROGRESS = "SELECT 1 FROM requests WHERE processing OR succeeded"
 
 
 def half_written(running: SkulightServer, request_id: str) -> list[Path]:
-    """What is left of the request's files that were being written."""
+    """The temporary files of a job that are left."""
     return [*(running.images / request_id).rglob("*.tmp"), *(running.instance / "uploads").glob("*.tmp")]
 
 
@@ -34,8 +34,8 @@ def assert_whole(running: SkulightServer, request_id: str, urls: list[str], per_
     rows = running.ask(f"SELECT status, COUNT(*) FROM images WHERE request_id = '{request_id}' GROUP BY status")
     assert rows == [("Completed", len(urls))]
     assert half_written(running, request_id) == []
-    answer = requests.get(f"{running.url}/api/v1/requests/{request_id}/output.csv", timeout=120)
-    output = list(csv.reader(io.StringIO(answer.text)))
+    response = requests.get(f"{running.url}/api/v1/requests/{request_id}/output.csv", timeout=120)
+    output = list(csv.reader(io.StringIO(response.text)))
     assert [row[2] for row in output[1:]] == [
         ", ".join(urls[start : start + per_row]) for start in range(0, len(urls), per_row)
     ]
@@ -56,10 +56,10 @@ def products_loaded(running: SkulightServer) -> int:
     [
         ("right after the 202", lambda running: True),
         ("while the CSV is being read into the database", lambda running: products_loaded(running) >= 1000),
-        ("while images are downloaded", lambda running: running.ask(IN_WORK)),
+        ("while images are downloaded", lambda running: running.ask(IN_PROGRESS)),
         ("when some are recorded", lambda running: images_done(running) >= 50),
         ("when all are recorded and output.csv is not", lambda running: images_done(running) >= 3_000),
-        ("when the request is done", lambda running: running.ask("SELECT 1 FROM requests WHERE status = 'Completed'")),
+        ("when the job is done", lambda running: running.ask("SELECT 1 FROM requests WHERE status = 'Completed'")),
     ],
 )
 def test_killed_at_a_named_point(
@@ -133,7 +133,7 @@ def test_a_killed_master_leaves_no_two_workers(server: NewServer, host: ImageHos
     assert sum(host.hits.values()) <= 120 + 64, "only what was in flight may be fetched twice"
 
 
-def test_four_gunicorn_workers_work_nothing_twice(server: NewServer, host: ImageHost) -> None:
+def test_four_gunicorn_workers_process_nothing_twice(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 200)
     running = server(**ALLOW)
     running.start("-w", "4")
@@ -230,7 +230,7 @@ def test_an_ordinary_catalogue_is_done_beside_hostile_images_and_those_can_be_ca
     assert not (running.images / hostile).exists()
 
 
-def test_hostile_images_fail_with_a_sentence_and_the_server_lives(server: NewServer, host: ImageHost) -> None:
+def test_hostile_images_fail_with_a_sentence_and_the_server_survives(server: NewServer, host: ImageHost) -> None:
     for name, make in HOSTILE.items():
         host.pages[f"/{name}"] = Page(make())
     running = server(**ALLOW)
@@ -247,7 +247,7 @@ def test_hostile_images_fail_with_a_sentence_and_the_server_lives(server: NewSer
 
 
 def patient(running: SkulightServer, request_id: str) -> object:
-    """The status when it is done; a server that is just being replaced by gunicorn may hang up."""
+    """The status when it is done; a server that is just being replaced by gunicorn may close the connection."""
     try:
         body = running.status(request_id)
     except requests.ConnectionError:
@@ -255,7 +255,9 @@ def patient(running: SkulightServer, request_id: str) -> object:
     return body if body["done"] else None
 
 
-def test_a_stop_with_ten_thousand_images_waiting_is_quick_clean_and_goes_on(server: NewServer, host: ImageHost) -> None:
+def test_a_stop_with_ten_thousand_images_waiting_is_quick_and_the_next_start_continues(
+    server: NewServer, host: ImageHost
+) -> None:
     different = hosted(host, 500, delay=1.0)
     urls = different + [f"{url}?{index}" for index in range(19) for url in different]
     for url in urls:

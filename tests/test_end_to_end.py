@@ -51,8 +51,8 @@ def cells(text: str) -> list[list[str]]:
 def test_a_catalogue_goes_in_and_comes_back_with_compressed_hosted_images(
     server: NewServer, host: ImageHost, receiver: Receiver, photographs: list[bytes]
 ) -> None:
-    for number, picture in enumerate(photographs):
-        host.pages[f"/{number}.jpg"] = Page(picture)
+    for number, photo in enumerate(photographs):
+        host.pages[f"/{number}.jpg"] = Page(photo)
     urls = [host.url(f"/{number}.jpg") for number in range(6)]
     rows = [urls[0:2], urls[2:3], urls[3:6]]
     running = server(**ALLOW)
@@ -71,12 +71,12 @@ def test_a_catalogue_goes_in_and_comes_back_with_compressed_hosted_images(
     assert status["bytes"]["output"] < status["bytes"]["input"] / 2
     outputs = [product["output_image_urls"] for product in status["products"]]
     assert [len(row) for row in outputs] == [2, 1, 3]
-    for picture, url in zip(photographs, itertools.chain(*outputs), strict=True):
-        answer = requests.get(url, timeout=120)
-        assert answer.headers["Content-Type"] == "image/jpeg"
-        assert len(answer.content) < len(picture)
-        assert Image.open(io.BytesIO(answer.content)).size == (640, 480)
-        assert (running.images / url.split("/processed_images/")[1]).read_bytes() == answer.content
+    for photo, url in zip(photographs, itertools.chain(*outputs), strict=True):
+        response = requests.get(url, timeout=120)
+        assert response.headers["Content-Type"] == "image/jpeg"
+        assert len(response.content) < len(photo)
+        assert Image.open(io.BytesIO(response.content)).size == (640, 480)
+        assert (running.images / url.split("/processed_images/")[1]).read_bytes() == response.content
 
     output = requests.get(status["links"]["output_csv"], timeout=120)
     assert output.headers["Content-Type"] == "text/csv; charset=utf-8"
@@ -198,12 +198,12 @@ def test_kill_9_in_the_middle_loses_nothing_and_does_nothing_twice(
     assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 1
 
 
-def test_two_requests_at_once_with_the_same_file_names_do_not_meet(
+def test_two_jobs_at_once_with_the_same_file_names_do_not_mix(
     server: NewServer, host: ImageHost, photographs: list[bytes]
 ) -> None:
-    for shop, picture in (("a", photographs[0]), ("b", photographs[1])):
+    for shop, photo in (("a", photographs[0]), ("b", photographs[1])):
         for number in range(8):
-            host.pages[f"/{shop}/{number}.jpg"] = Page(picture, delay=0.05)
+            host.pages[f"/{shop}/{number}.jpg"] = Page(photo, delay=0.05)
     running = server(**ALLOW)
     running.start()
 
@@ -228,7 +228,7 @@ def test_a_catalogue_of_hosts_that_hang_does_not_hold_up_another_catalogue(
     running = server(**ALLOW, DOWNLOAD_TIMEOUT="600")
     running.start()
     with contextlib.ExitStack() as stack:
-        # A port is a host of its own here. The system accepts the connections, and nobody answers.
+        # A port is a host of its own here. The system accepts the connections, and nothing responds.
         hanging = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(80)]
         urls = [[f"http://127.0.0.1:{one.getsockname()[1]}/a.jpg"] for one in hanging]
         hostile = running.upload(catalogue(urls))["request_id"]
@@ -259,13 +259,13 @@ def test_a_webhook_that_fails_is_sent_again_with_the_same_id(
     assert webhook["attempts"] == 3
 
 
-def test_the_id_of_the_upload_call_is_on_everything_it_started_even_after_a_crash(
+def test_the_id_of_the_upload_request_is_on_everything_it_started_even_after_a_crash(
     server: NewServer, host: ImageHost, receiver: Receiver
 ) -> None:
     host.pages["/a.jpg"] = Page(photograph(60, 40, 1), delay=1.0)
     running = server(**ALLOW, LOG_FORMAT="json")
     running.start()
-    answer = requests.post(
+    response = requests.post(
         f"{running.url}/upload",
         params={"webhook_url": receiver.url},
         data=catalogue([[host.url("/a.jpg")], [host.url("/gone.jpg")]]),
@@ -274,10 +274,10 @@ def test_the_id_of_the_upload_call_is_on_everything_it_started_even_after_a_cras
     )
     running.kill()
     running.start()
-    done = running.wait_until_done(answer.json()["request_id"])
+    done = running.wait_until_done(response.json()["request_id"])
     wait_for(lambda: running.status(done["request_id"])["webhook"]["state"] == "delivered")
 
-    assert answer.headers["X-Request-ID"] == "shop order 7"
+    assert response.headers["X-Request-ID"] == "shop order 7"
     assert {headers["x-request-id"] for headers, _ in receiver.messages} == {"shop order 7"}
     lines = [json.loads(line) for line in running.log().splitlines() if line.startswith("{")]
     about = [line for line in lines if line.get("request_id") == done["request_id"]]
@@ -300,4 +300,4 @@ def test_a_second_server_on_the_same_folders_only_serves(
     status = second.wait_until_done(accepted["request_id"])
 
     assert status["outcome"] == "succeeded"
-    assert set(host.hits.values()) == {1}, "nothing is worked twice"
+    assert set(host.hits.values()) == {1}, "nothing is processed twice"

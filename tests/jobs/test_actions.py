@@ -64,7 +64,7 @@ def test_cancel_keeps_what_is_done_and_says_so(server: NewServer, host: ImageHos
 
 def test_what_is_cancelled_before_its_first_image_downloads_nothing(server: NewServer, host: ImageHost) -> None:
     running = server(**ALLOW)
-    app = create_app(instance_path=running.instance, processed_images_path=running.images)  # takes it, works nothing
+    app = create_app(instance_path=running.instance, processed_images_path=running.images)
     upload = {"file": (io.BytesIO(catalogue(hosted(host, 1) * 40)), "catalogue.csv")}
     request_id = app.test_client().post("/upload", data=upload).json["request_id"]  # type: ignore[index]
     assert app.test_client().post(f"/api/v1/requests/{request_id}/cancel").status_code == 202
@@ -76,7 +76,7 @@ def test_what_is_cancelled_before_its_first_image_downloads_nothing(server: NewS
     assert not host.hits
 
 
-def test_what_hangs_when_a_request_is_cancelled_does_not_come_back_after_it_is_deleted(
+def test_what_hangs_when_a_job_is_cancelled_does_not_come_back_after_it_is_deleted(
     server: NewServer, host: ImageHost
 ) -> None:
     deleted = threading.Event()
@@ -96,7 +96,7 @@ def test_what_hangs_when_a_request_is_cancelled_does_not_come_back_after_it_is_d
     assert not (running.images / request_id).exists()
 
 
-def test_retry_works_only_what_failed_and_renews_output_csv(server: NewServer, host: ImageHost) -> None:
+def test_retry_processes_only_what_failed_and_renews_output_csv(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 5)
     missing = [host.pages.pop("/1.jpg"), host.pages.pop("/3.jpg")]
     running = server(**ALLOW)
@@ -123,9 +123,7 @@ def test_retry_works_only_what_failed_and_renews_output_csv(server: NewServer, h
     assert requests.post(api(running, request_id, "/retry"), timeout=120).status_code == 409
 
 
-def test_a_request_whose_upload_is_gone_fails_with_a_sentence_and_true_counts(
-    server: NewServer, host: ImageHost
-) -> None:
+def test_a_job_whose_upload_is_gone_fails_with_a_sentence_and_true_counts(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 3)
     del host.pages["/1.jpg"]
     running = server(**ALLOW)
@@ -143,7 +141,7 @@ def test_a_request_whose_upload_is_gone_fails_with_a_sentence_and_true_counts(
     assert (counts["succeeded"], counts["failed"], counts["pending"]) == (2, 1, 0)
 
 
-def test_errors_csv_can_be_mended_and_uploaded_again(server: NewServer, host: ImageHost) -> None:
+def test_errors_csv_can_be_corrected_and_uploaded_again(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 3)
     page = host.pages.pop("/1.jpg")
     running = server(**ALLOW)
@@ -158,7 +156,7 @@ def test_errors_csv_can_be_mended_and_uploaded_again(server: NewServer, host: Im
     assert (status["outcome"], status["counts"]["total"]) == ("succeeded", 1)
 
 
-def test_a_request_is_deleted_with_its_files_but_not_while_it_runs(server: NewServer, host: ImageHost) -> None:
+def test_a_job_is_deleted_with_its_files_but_not_while_it_runs(server: NewServer, host: ImageHost) -> None:
     urls = hosted(host, 40, free=4, after=threading.Event())
     running = server(**ALLOW, PER_HOST_CONNECTIONS="2")
     running.start()
@@ -228,7 +226,7 @@ def test_a_slow_receiver_delays_no_other(server: NewServer, host: ImageHost, rec
     assert waiting > 0, "it was sent after all of the slow ones"
 
 
-def test_the_same_key_and_body_give_the_same_request(server: NewServer) -> None:
+def test_the_same_key_and_body_give_the_same_job(server: NewServer) -> None:
     running = server()
     running.start()
 
@@ -252,11 +250,11 @@ def test_the_same_key_and_body_give_the_same_request(server: NewServer) -> None:
     assert len(list((running.instance / "uploads").glob("*.csv"))) == 2
 
 
-def test_many_uploads_at_once_with_one_key_make_one_request(server: NewServer) -> None:
+def test_many_uploads_at_once_with_one_key_make_one_job(server: NewServer) -> None:
     running = server()
     running.start()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
+        responses = list(
             pool.map(
                 lambda _: requests.post(
                     running.url + "/upload",
@@ -268,12 +266,12 @@ def test_many_uploads_at_once_with_one_key_make_one_request(server: NewServer) -
             )
         )
 
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.json()["request_id"] for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.json()["request_id"] for response in responses}) == 1
     assert len(list((running.instance / "uploads").glob("*.csv"))) == 1
 
 
-def test_a_full_disk_pauses_and_goes_on_by_itself(server: NewServer, host: ImageHost, small_disk: Path) -> None:
+def test_a_full_disk_pauses_and_resumes_by_itself(server: NewServer, host: ImageHost, small_disk: Path) -> None:
     full = threading.Event()
     urls = hosted(host, 300, free=30, after=full)
     running = server(**ALLOW, PER_HOST_CONNECTIONS="4", PROCESSED_IMAGES_PATH=str(small_disk))
@@ -299,7 +297,7 @@ def test_a_full_disk_pauses_and_goes_on_by_itself(server: NewServer, host: Image
     assert requests.get(running.url + "/readyz", timeout=120).status_code == 200
 
 
-def test_a_folder_that_turns_read_only_pauses_and_goes_on_by_itself(
+def test_a_folder_that_turns_read_only_pauses_and_resumes_by_itself(
     server: NewServer, host: ImageHost, small_disk: Path
 ) -> None:
     read_only = threading.Event()
@@ -324,7 +322,7 @@ def test_a_folder_that_turns_read_only_pauses_and_goes_on_by_itself(
     assert (status["outcome"], status["counts"]["succeeded"]) == ("succeeded", 200)
 
 
-def test_a_secret_of_its_own_signs_the_webhooks_of_a_request(
+def test_a_secret_of_its_own_signs_the_webhooks_of_a_job(
     server: NewServer, host: ImageHost, receiver: Receiver
 ) -> None:
     secret = new_secret()
@@ -360,7 +358,7 @@ def test_a_host_that_asks_for_a_pause_is_named_while_all_wait_for_it(server: New
     assert status["message"].startswith("2 of 2 images compressed")
 
 
-def test_a_small_request_is_not_starved_by_a_huge_one(server: NewServer, host: ImageHost) -> None:
+def test_a_small_job_is_not_starved_by_a_huge_one(server: NewServer, host: ImageHost) -> None:
     one = hosted(host, 3)
     with image_host() as other:
         hosted(other, 20_000)
@@ -386,10 +384,10 @@ def application(tmp_path: Path) -> Flask:
 
 
 def upload_in_process(application: Flask, data: bytes) -> str:
-    """Upload a catalogue without a server; it is accepted, and nothing begins. Gives the request's id."""
-    answer = application.test_client().post("/upload", data={"file": (io.BytesIO(data), "catalogue.csv")})
-    assert answer.status_code == 202, answer.text
-    return str(answer.get_json()["request_id"])
+    """Upload a catalogue without a server; it is accepted, and nothing begins. Returns its id."""
+    response = application.test_client().post("/upload", data={"file": (io.BytesIO(data), "catalogue.csv")})
+    assert response.status_code == 202, response.text
+    return str(response.get_json()["request_id"])
 
 
 NEW: dict[str, object] = {
@@ -400,8 +398,8 @@ NEW: dict[str, object] = {
 }  # fmt: skip
 
 
-def finished_request(application: Flask, days_ago: int, number: int) -> str:
-    """A request that was done some days ago, with files."""
+def finished_job(application: Flask, days_ago: int, number: int) -> str:
+    """A job that was done some days ago, with files."""
     request_id = f"00000000-0000-4000-8000-{number:012}"
     at = datetime.now(UTC) - timedelta(days=days_ago)
     storage = application.extensions["services"].storage
@@ -446,8 +444,8 @@ def test_no_transaction_inserts_or_links_more_than_2_000_images(tmp_path: Path, 
     assert host.hits.total() == len(urls), "a URL is fetched once, however many ranges it is in"
 
 
-def test_old_requests_are_pruned_by_age_with_their_files(application: Flask, tmp_path: Path) -> None:
-    old, young = finished_request(application, 40, 1), finished_request(application, 3, 2)
+def test_old_jobs_are_pruned_by_age_with_their_files(application: Flask, tmp_path: Path) -> None:
+    old, young = finished_job(application, 40, 1), finished_job(application, 3, 2)
 
     assert application.extensions["services"].actions.prune(30) == 1
 
@@ -457,16 +455,16 @@ def test_old_requests_are_pruned_by_age_with_their_files(application: Flask, tmp
     assert old != young
 
 
-def test_files_that_belong_to_no_request_are_removed_and_no_others(application: Flask, tmp_path: Path) -> None:
-    kept = finished_request(application, 1, 3)
+def test_files_that_belong_to_no_job_are_removed_and_no_others(application: Flask, tmp_path: Path) -> None:
+    kept = finished_job(application, 1, 3)
     orphan = tmp_path / "p" / "11111111-1111-4111-8111-111111111111"
     orphan.mkdir()
     (orphan / "1-1.jpg").write_bytes(b"x")
-    (tmp_path / "p" / "somebody else's").mkdir()
+    (tmp_path / "p" / "other").mkdir()
 
     assert application.extensions["services"].actions.remove_orphans() == 1
 
-    assert {path.name for path in (tmp_path / "p").iterdir()} == {kept, "somebody else's"}
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {kept, "other"}
 
 
 @pytest.mark.parametrize("days", [-1, 1])
@@ -474,7 +472,7 @@ def test_a_clock_set_a_day_back_or_forward_delays_no_webhook_by_a_day(
     application: Flask, days: int, tmp_path: Path
 ) -> None:
     """The delivery was scheduled by a clock that was `days` ahead of the present one."""
-    request_id = finished_request(application, 0, 4)
+    request_id = finished_job(application, 0, 4)
     with application.app_context():
         database = Database(db.engine)
     outbox, jobs = Outbox(database), Jobs(database)

@@ -1,4 +1,4 @@
-"""The window over a request's images: bounded, fair between hosts, patient with retries."""
+"""The window over the images of a job: bounded, fair between hosts, patient with retries."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from image_processor.store.products import ImageTask
 
 
 class Shelf:
-    """A request's images in memory, asked like the repository; remembers how much was fetched."""
+    """The images of a job in memory, fetched as from the store; counts what was fetched."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.images = [ImageTask(n, n, 1, f"http://{host}/{n}", host, 1) for n, host in enumerate(hosts, start=1)]
@@ -47,7 +47,7 @@ def test_every_image_gets_exactly_one_turn() -> None:
     assert window.empty
 
 
-def test_the_window_stays_small_however_large_the_request() -> None:
+def test_the_window_stays_small_however_large_the_job() -> None:
     shelf = Shelf(["one"] * 100_000)
     window = ImageWindow(shelf, HostLimits(16))
 
@@ -69,7 +69,7 @@ def test_hosts_take_turns() -> None:
     assert taken(ImageWindow(shelf, limits), limits) == [1, 4, 2, 5, 3, 6]
 
 
-def test_an_image_put_back_waits_its_time_and_holds_nobody_up() -> None:
+def test_an_image_that_is_retried_waits_its_time_and_delays_no_other() -> None:
     shelf = Shelf(["a", "a"])
     limits = HostLimits(16)
     window = ImageWindow(shelf, limits)

@@ -24,7 +24,7 @@ def numbers(page: str) -> dict[str, float]:
     }
 
 
-def test_a_worked_catalogue_shows_in_every_number(server: NewServer, host: ImageHost, receiver: Receiver) -> None:
+def test_a_processed_catalogue_shows_in_every_number(server: NewServer, host: ImageHost, receiver: Receiver) -> None:
     photograph = (ROOT / "static" / "samples" / "mug-front.jpg").read_bytes()
     host.pages["/mug.jpg"] = Page(photograph)
     receiver.answers = [500]
@@ -35,10 +35,10 @@ def test_a_worked_catalogue_shows_in_every_number(server: NewServer, host: Image
     accepted = running.upload((HEAD + rows).encode(), webhook_url=receiver.url)
     done = running.wait_until_done(accepted["request_id"])
     wait_for(lambda: len(receiver.messages) == 2 and running.status(done["request_id"])["webhook"]["attempts"] == 2)
-    answer = requests.get(f"{running.url}/metrics", timeout=120)
-    found = numbers(answer.text)
+    response = requests.get(f"{running.url}/metrics", timeout=120)
+    found = numbers(response.text)
 
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
     assert found["skulight_images_total succeeded"] == 2, "one download fills two slots"
     assert found["skulight_images_total failed"] == found["skulight_image_failures_total http_error"] == 1
     assert found["skulight_images_total kept_original"] == 0
@@ -66,13 +66,13 @@ def test_what_waits_is_counted_and_the_page_needs_the_key(tmp_path: Path) -> Non
     assert client.get("/metrics").status_code == 401
 
 
-def test_the_page_speaks_openmetrics_to_those_who_ask(tmp_path: Path) -> None:
+def test_the_page_is_in_openmetrics_format_on_request(tmp_path: Path) -> None:
     client = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p").test_client()
 
-    answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    response = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
 
-    assert answer.content_type.startswith("application/openmetrics-text; version=1.0.0")
-    assert answer.text.endswith("# EOF\n")
+    assert response.content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert response.text.endswith("# EOF\n")
 
 
 def test_without_a_database_the_other_numbers_still_come() -> None:

@@ -1,4 +1,4 @@
-"""Costly answers wait in a short queue, and clients that are gone leave it."""
+"""Costly results wait in a short queue, and clients that are gone leave it."""
 
 import fcntl
 import resource
@@ -59,7 +59,7 @@ def test_a_client_that_is_gone_leaves_the_queue() -> None:
                 raise AssertionError("two are in")
 
 
-def test_who_has_waited_too_long_is_sent_away() -> None:
+def test_a_client_that_has_waited_too_long_is_refused() -> None:
     queue = ShortQueue(1, waiting=1, seconds=0.1)
     with queue.place(never), pytest.raises(Unavailable), queue.place(never):
         raise AssertionError("two are in")

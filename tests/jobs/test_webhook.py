@@ -28,17 +28,17 @@ from image_processor.store.webhooks import Outbox, new_delivery
 
 
 @dataclass
-class Answer:
+class Response:
     status: int = 204
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Poster:
-    """Takes what is posted, and answers."""
+class FakeClient:
+    """A client that keeps what is posted and returns a response."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        self.response = response
         self.headers: Mapping[str, str] = {}
         self.body = b""
 
@@ -50,9 +50,9 @@ class Poster:
         headers: Mapping[str, str],
         timeout: float = 15,
         own_base_url: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         self.headers, self.body = headers, body
-        return self.answer
+        return self.response
 
 
 def signed(secret: str, body: str, at: datetime | None = None) -> dict[str, str]:
@@ -66,15 +66,15 @@ def signed(secret: str, body: str, at: datetime | None = None) -> dict[str, str]
 
 def test_an_attempt_is_signed_so_that_the_standard_library_verifies_it() -> None:
     old, new = new_secret(), new_secret()
-    poster = Poster(Answer())
+    client = FakeClient(Response())
 
     result = attempt(
-        poster, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", x_request_id="r-1"
+        client, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", x_request_id="r-1"
     )
 
     assert result.delivered
     for secret in (old, new):
-        assert Webhook(secret).verify(poster.body, dict(poster.headers)) == {"é": 1}
+        assert Webhook(secret).verify(client.body, dict(client.headers)) == {"é": 1}
 
 
 def test_a_time_that_is_not_utc_is_signed_right() -> None:
@@ -84,9 +84,9 @@ def test_a_time_that_is_not_utc_is_signed_right() -> None:
     assert Webhook(secret).verify("{}", signed(secret, "{}", at)) == {}
 
 
-def test_the_first_bytes_of_the_answer_are_kept() -> None:
+def test_the_first_bytes_of_the_response_are_kept() -> None:
     result = attempt(
-        Poster(Answer(500, b"x" * 9_000, {"Retry-After": "7"})),
+        FakeClient(Response(500, b"x" * 9_000, {"Retry-After": "7"})),
         "u",
         "m",
         "{}",
@@ -179,7 +179,7 @@ def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
         return bool(receiver.messages)
 
     with contextlib.closing(client):
-        with socket.create_server(("127.0.0.1", 0), backlog=100) as hanging:  # takes connections and never answers
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as hanging:  # accepts connections and never responds
             address = f"http://127.0.0.1:{hanging.getsockname()[1]}"
             with database.write() as session:
                 session.add_all(new_delivery(request_id, f"{address}/{number}", "{}") for number in range(1_100))

@@ -87,7 +87,7 @@ def counts(jobs: Jobs) -> tuple[int, ...]:
     return (found.pending, found.processing, found.succeeded, found.failed, found.bytes_in, found.bytes_out)
 
 
-def test_the_same_url_is_worked_once_and_fills_every_slot(jobs: Jobs, products: Products) -> None:
+def test_the_same_url_is_processed_once_and_fills_every_slot(jobs: Jobs, products: Products) -> None:
     tasks = with_images(jobs, products, "a", "b", "a", "a")
     assert [(task.url, task.slots) for task in tasks] == [("a", 3), ("b", 1)]
 
@@ -141,7 +141,7 @@ def test_counters_are_exact_under_many_threads(jobs: Jobs, products: Products) -
     assert (found.succeeded, found.bytes_out, found.progress) == (640, 2560, 100.0)
 
 
-def test_what_was_in_hand_when_the_process_died_is_pending_again(jobs: Jobs, products: Products) -> None:
+def test_images_in_progress_when_the_process_died_are_pending_again(jobs: Jobs, products: Products) -> None:
     tasks = with_images(jobs, products, "a", "b", "c")
     products.record_images(ID, tasks[1:], [done(tasks[0])])
 
@@ -179,7 +179,7 @@ def test_images_with_a_file_are_looked_through_page_by_page(jobs: Jobs, products
     assert [image.position for image in products.completed_images(ID, after_id=0, limit=9)] == [4]
 
 
-def test_rows_go_on_after_the_last_one_inserted(jobs: Jobs, products: Products) -> None:
+def test_rows_continue_after_the_last_one_inserted(jobs: Jobs, products: Products) -> None:
     jobs.add(new_job(0))
     assert products.last_row(ID) == 0
     products.insert(ID, [NewProduct(row, str(row), "n", [], []) for row in range(1, 4)])
