@@ -176,7 +176,7 @@ class ImageJob:
         self._metrics = metrics
         self._max_attempts = max_attempts
         self._options = CompressOptions(job.quality, job.max_dimension, job.format)  # type: ignore[arg-type]
-        self._window = ImageWindow(partial(products.pending_images, job.id), limits)
+        self._window = ImageWindow(products, job.id, limits)
         self._running: dict[Future[ImageRecord], Turn] = {}
         self._finished: queue.SimpleQueue[Future[ImageRecord]] = queue.SimpleQueue()
         self._started = False  # an image since the last batch

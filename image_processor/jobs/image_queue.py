@@ -11,24 +11,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from image_processor.download import HostLimits
 from image_processor.errors import ImageError
-from image_processor.store import ImageTask
+from image_processor.store import ImageTask, Products
 
 CHUNK = 128
 LOOK_AHEAD = 512
 FULL_LANE = 128
 MAX_FULL_LANES = 200
-
-
-class Fetch(Protocol):
-    """Returns pending images after an id, of one host or without some hosts."""
-
-    def __call__(
-        self, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
-    ) -> Sequence[ImageTask]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +34,9 @@ class Turn:
 class ImageWindow:
     """The images of one job that wait. Used by its job thread only."""
 
-    def __init__(self, fetch: Fetch, limits: HostLimits) -> None:
-        self._fetch = fetch
+    def __init__(self, products: Products, job_id: str, limits: HostLimits) -> None:
+        self._products = products
+        self._job_id = job_id
         self._limits = limits
         self._lanes: dict[str, deque[Turn]] = {}
         self._full: dict[str, int | None] = {}  # host -> last id fetched; None: it has no more
@@ -99,7 +91,7 @@ class ImageWindow:
     def _refill_any(self) -> bool:
         if self._cursor is None or (len(self._full) >= MAX_FULL_LANES and self._waiting):
             return False
-        images = self._fetch(self._cursor, CHUNK, without=list(self._full))
+        images = self._products.pending_images(self._job_id, self._cursor, CHUNK, without=list(self._full))
         self._append(images)
         self._cursor = images[-1].id if len(images) == CHUNK else None
         if self._cursor is not None:
@@ -111,7 +103,7 @@ class ImageWindow:
     def _refill_full(self) -> bool:
         for host, after_id in self._full.items():
             if after_id is not None and len(self._lanes.get(host, ())) < FULL_LANE // 2:
-                images = self._fetch(after_id, FULL_LANE, host=host)
+                images = self._products.pending_images(self._job_id, after_id, FULL_LANE, host=host)
                 self._append(images)
                 self._full[host] = images[-1].id if len(images) == FULL_LANE else None
                 return True

@@ -9,15 +9,15 @@ from image_processor.jobs.image_queue import LOOK_AHEAD, ImageWindow
 from image_processor.store.products import ImageTask
 
 
-class Shelf:
+class FakeProducts:
     """The images of a job in memory, fetched as from the store; counts what was fetched."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.images = [ImageTask(n, n, 1, f"http://{host}/{n}", host, 1) for n, host in enumerate(hosts, start=1)]
         self.fetched = 0
 
-    def __call__(
-        self, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
+    def pending_images(
+        self, job_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
     ) -> list[ImageTask]:
         found = [
             image
@@ -39,40 +39,40 @@ def taken(window: ImageWindow, limits: HostLimits, release: bool = True) -> list
 
 
 def test_every_image_gets_exactly_one_turn() -> None:
-    shelf = Shelf([f"host{n % 7}" for n in range(5_000)])
+    products = FakeProducts([f"host{n % 7}" for n in range(5_000)])
     limits = HostLimits(16)
-    window = ImageWindow(shelf, limits)
+    window = ImageWindow(products, "job", limits)
 
     assert sorted(taken(window, limits)) == list(range(1, 5_001))
     assert window.empty
 
 
 def test_the_window_stays_small_however_large_the_job() -> None:
-    shelf = Shelf(["one"] * 100_000)
-    window = ImageWindow(shelf, HostLimits(16))
+    products = FakeProducts(["one"] * 100_000)
+    window = ImageWindow(products, "job", HostLimits(16))
 
     assert len(taken(window, HostLimits(16), release=False)) == 16
-    assert shelf.fetched <= LOOK_AHEAD + 128
+    assert products.fetched <= LOOK_AHEAD + 128
 
 
 def test_twenty_thousand_images_of_a_busy_host_do_not_hide_the_others() -> None:
-    shelf = Shelf(["busy"] * 20_000 + ["free"] * 3)
-    window = ImageWindow(shelf, HostLimits(2))
+    products = FakeProducts(["busy"] * 20_000 + ["free"] * 3)
+    window = ImageWindow(products, "job", HostLimits(2))
 
     assert taken(window, HostLimits(2), release=False) == [1, 20_001, 2, 20_002]
 
 
 def test_hosts_take_turns() -> None:
-    shelf = Shelf(["a", "a", "a", "b", "b", "b"])
+    products = FakeProducts(["a", "a", "a", "b", "b", "b"])
     limits = HostLimits(16)
 
-    assert taken(ImageWindow(shelf, limits), limits) == [1, 4, 2, 5, 3, 6]
+    assert taken(ImageWindow(products, "job", limits), limits) == [1, 4, 2, 5, 3, 6]
 
 
 def test_an_image_that_is_retried_waits_its_time_and_delays_no_other() -> None:
-    shelf = Shelf(["a", "a"])
+    products = FakeProducts(["a", "a"])
     limits = HostLimits(16)
-    window = ImageWindow(shelf, limits)
+    window = ImageWindow(products, "job", limits)
     first = window.take()
     assert first is not None
 
@@ -85,13 +85,13 @@ def test_an_image_that_is_retried_waits_its_time_and_delays_no_other() -> None:
 
 
 def test_a_dead_host_is_refused_with_its_reason() -> None:
-    shelf = Shelf(["dead"] * 500 + ["alive"])
+    products = FakeProducts(["dead"] * 500 + ["alive"])
     seconds = itertools.count(step=10)
     limits = HostLimits(16, clock=lambda: float(next(seconds)))
     for _ in range(20):
         if limits.acquire("dead"):
             limits.release("dead", FetchConnectionError())
-    window = ImageWindow(shelf, limits)
+    window = ImageWindow(products, "job", limits)
 
     turns = {turn.image.id: turn for turn in iter(window.take, None)}
 
