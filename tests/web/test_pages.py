@@ -23,7 +23,7 @@ from app import create_app
 from image_processor.errors import NotFound
 from image_processor.imaging.compressor import Compressor
 from image_processor.imaging.pool import ImagePool
-from image_processor.jobs.thumbnails import MOST_BYTES, Thumbnails
+from image_processor.jobs.thumbnails import MAX_BYTES, Thumbnails
 from image_processor.store.files import Storage
 from image_processor.web.filters import short_address, size
 
@@ -369,7 +369,7 @@ def test_a_thumbnail_is_small_made_once_and_beside_its_picture(
 ) -> None:
     (tmp_path / "images" / REQUEST / name).write_bytes(picture)
     made = thumbnails.path(REQUEST, name)
-    assert made.stat().st_size <= MOST_BYTES
+    assert made.stat().st_size <= MAX_BYTES
     with Image.open(made) as thumbnail:
         assert max(thumbnail.size) <= 160
         if name.endswith(".png"):
