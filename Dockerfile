@@ -9,7 +9,7 @@ COPY requirements-container.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-container.txt
 
 FROM python
-# The numbers are fixed so that volumes keep their owner from one image to the next.
+# Fixed ids, so that volumes keep their owner when the image is rebuilt.
 RUN groupadd --gid 10001 skulight && useradd --uid 10001 --gid skulight --no-create-home --shell /usr/sbin/nologin skulight
 WORKDIR /app
 COPY --from=packages /venv /venv
@@ -18,7 +18,7 @@ COPY image_processor image_processor
 COPY migrations migrations
 COPY static static
 COPY templates templates
-# The only places that are written. Everything else belongs to root and may be mounted read-only.
+# The only writable folders. Everything else belongs to root and may be mounted read-only.
 RUN mkdir -p /data/instance /data/processed_images && chown -R skulight:skulight /data
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -30,9 +30,9 @@ ENV PATH=/venv/bin:$PATH \
 USER skulight
 VOLUME ["/data/instance", "/data/processed_images"]
 EXPOSE 8000
-# By the loopback name, which is always trusted. Without IMAGE_PROCESSOR_API_KEY the server refuses to be public.
+# Loopback is always a trusted host. Without IMAGE_PROCESSOR_API_KEY the server refuses to listen on 0.0.0.0.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=4)"]
-# gunicorn ends within 8 s of SIGTERM; what is not done then goes on at the next start.
+# gunicorn stops within 8 s of SIGTERM; unfinished jobs resume at the next start.
 STOPSIGNAL SIGTERM
 CMD ["gunicorn"]
