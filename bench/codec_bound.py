@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from catalogue import EXTENSIONS, NAMES, SIZES, image_folder
 from PIL import Image
 
-from image_processor.imaging.decoder import Picture
+from image_processor.imaging.decoder import DecodedImage
 from image_processor.imaging.encoders import ENCODERS
 
 QUALITY = 50
@@ -46,7 +46,7 @@ def encode(image: Image.Image, format: str, path: Path, jpeg: dict[str, Any]) ->
     """Write the image into a new file."""
     with path.open("w+b") as file:
         if format == "png":
-            ENCODERS["PNG"](Picture([image]), file, QUALITY, {})
+            ENCODERS["PNG"](DecodedImage([image]), file, QUALITY, {})
         else:
             image.save(file, format.upper(), quality=QUALITY, **(jpeg if format == "jpeg" else {}))
 

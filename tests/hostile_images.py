@@ -1,4 +1,4 @@
-"""Files that cost a server far more time or memory than their size suggests, made when they are needed.
+"""Files that take far more time or memory than their size suggests, made when they are needed.
 
 Each function gives the bytes of one file, at most 20 MB. `HOSTILE` has all of them by name.
 """
@@ -18,7 +18,7 @@ _JPEG_TAIL = functools.cache(lambda: encoded(Image.new("RGB", (64, 64), (90, 120
 
 
 def html_comments() -> bytes:
-    """280 bytes. A pattern with a lazy repetition inside a greedy one tries 2^40 ways to divide them."""
+    """280 bytes. A pattern with a lazy repetition inside a greedy one can match them in 2^40 ways."""
     return b"<!---->" * 40
 
 
@@ -38,11 +38,11 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def jpeg_of_many_scans(scans: int = 100_000, side: int = 7000) -> bytes:
-    """A progressive JPEG of 49 megapixels; each scan of 65 bytes makes the decoder pass over all of them."""
+    """A progressive JPEG of 49 megapixels; for each scan of 65 bytes the decoder passes over all of them."""
     blocks = (side // 8) ** 2
     tables = _jpeg_segment(0xDB, b"\0" + b"\x10" * 64)
     frame = _jpeg_segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\x01\x11\x00")
-    # One code of one bit each: difference 0 for DC; for AC a run of 2^14 and more blocks that have nothing.
+    # One code of one bit each: difference 0 for DC; for AC a run of 2^14 and more empty blocks.
     codes = b"".join(
         _jpeg_segment(0xC4, bytes((table, 1)) + bytes(15) + bytes((symbol,)))
         for table, symbol in ((0x00, 0x00), (0x10, 0xE0))
@@ -98,7 +98,7 @@ def _png(header: bytes, packed: bytes, *before: bytes) -> bytes:
 
 
 def png_of_1500_mb() -> bytes:
-    """1.5 MB that no reader opens; packing the image data again takes all of it."""
+    """1.5 MB that no decoder opens; to repair it, all of it must be compressed again."""
     return _png(struct.pack(">IIBBBBB", 30_000, 30_000, 16, 6, 0, 1, 0), _zeros(1_500_000_000))
 
 
@@ -158,8 +158,8 @@ def gif_of_a_million_frames() -> bytes:
 
 
 def tall_bmp(rows: int = 4_500_000) -> bytes:
-    """One pixel a row, with colour masks that only few readers know."""
-    masks = struct.pack("<3I", 0x0F00, 0x00F0, 0x000F)
+    """One pixel a row."""
+    masks = struct.pack("<3I", 0xF800, 0x07E0, 0x001F)
     return bitmap(1, rows, 16, 3, masks, b"\x5a\x0c\0\0" * rows)
 
 
@@ -216,19 +216,19 @@ def tiff_of_many_tiny_tiles(tiles: int = 2_400_000) -> bytes:
 
 
 @functools.cache
-def avif_with_lying_size(side: int = 7200) -> bytes:
-    """An image of 52 megapixels in a container that calls it 16 × 16."""
+def avif_with_false_size(side: int = 7200) -> bytes:
+    """An image of 52 megapixels in a container that claims 16 × 16."""
     avif = encoded(Image.new("L", (side, side), 90), "AVIF", speed=10, quality=20)
     return avif.replace(b"ispe" + struct.pack(">III", 0, side, side), b"ispe" + struct.pack(">III", 0, 16, 16))
 
 
-def webp_with_lying_canvas() -> bytes:
-    """A frame of 49 megapixels in a file whose header says 16 × 16."""
+def webp_with_false_canvas() -> bytes:
+    """A frame of 49 megapixels in a file whose header claims 16 × 16."""
     frame = encoded(Image.new("RGB", (7000, 7000)), "WEBP", quality=1, method=0)[12:]
     return _webp(16, 16, 0x00, frame)
 
 
-def webp_animation_with_lying_frames(frames: int = 150) -> bytes:
+def webp_animation_with_false_frames(frames: int = 150) -> bytes:
     frame = encoded(Image.new("RGB", (7000, 7000)), "WEBP", quality=1, method=0)[12:]
     place = struct.pack("<6s3s3s3sB", bytes(6), *((15).to_bytes(3, "little"),) * 2, b"\x0a\0\0", 0)
     chunk = b"ANMF" + struct.pack("<I", len(place) + len(frame)) + place + frame
@@ -277,9 +277,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         tiff_with_giant_strip,
         tiff_of_many_strips,
         tiff_of_many_tiny_tiles,
-        avif_with_lying_size,
-        webp_with_lying_canvas,
-        webp_animation_with_lying_frames,
+        avif_with_false_size,
+        webp_with_false_canvas,
+        webp_animation_with_false_frames,
         webp_animation_of_giant_frames,
     )
 }

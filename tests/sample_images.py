@@ -1,4 +1,4 @@
-"""Images made for the tests, and the measures by which results are judged."""
+"""Images for the tests, and measures of their similarity."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ def photo(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:
 
 
 def corners(width: int = 96, height: int = 64) -> Image.Image:
-    """A different colour in each corner: tells how an image was turned."""
+    """A different colour in each corner: shows how an image was turned."""
     image = Image.new("RGB", (width, height), (200, 200, 200))
     half = (width // 2, height // 2)
     for place, colour in (((0, 0), (220, 30, 30)), ((half[0], 0), (30, 200, 30)), ((0, half[1]), (30, 30, 220))):
@@ -34,7 +34,7 @@ def corners(width: int = 96, height: int = 64) -> Image.Image:
 
 
 def cut_out(width: int = 320, height: int = 240) -> Image.Image:
-    """A photograph cut out with a soft edge. Black hides under the clear pixels, as most programs leave it."""
+    """A photograph cut out with a soft edge. The clear pixels are black, as from most programs."""
     ramp = np.hypot(*np.meshgrid(np.linspace(-1.2, 1.2, width), np.linspace(-1.2, 1.2, height)))
     alpha = Image.fromarray(((1.05 - ramp) * 2550).clip(0, 255).astype(np.uint8))
     image = photo(width, height).convert("RGBA")
@@ -58,7 +58,7 @@ def decoded(data: bytes) -> Image.Image:
 def compressed(
     data: bytes, compressor: Compressor | None = None, **options: Any
 ) -> tuple[CompressedImage, Image.Image, bytes]:
-    """What the compressor makes of `data`: its report, the image in the file, the bytes in the file."""
+    """The result of the compressor: its report, the image in the file, the bytes of the file."""
     with tempfile.TemporaryFile() as file:
         report = (compressor or Compressor()).compress(data, file, CompressOptions(**options))
         file.seek(0)
@@ -110,8 +110,9 @@ def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *chun
 
 
 def bitmap(width: int, height: int, bits: int, compression: int, extra: bytes, pixels: bytes) -> bytes:
-    """A Windows bitmap written by hand (BITMAPINFOHEADER); `extra` are masks or a palette."""
-    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(pixels), 0, 0, 0, 0)
+    """A Windows bitmap written by hand; `extra` are masks or a palette."""
+    size = 56 if len(extra) == 16 else 40  # BITMAPV3INFOHEADER includes its four masks
+    info = struct.pack("<IiiHHIIiiII", size, width, height, 1, bits, compression, len(pixels), 0, 0, 0, 0)
     offset = 54 + len(extra)
     return b"BM" + struct.pack("<IHHI", offset + len(pixels), 0, 0, offset) + info + extra + pixels
 

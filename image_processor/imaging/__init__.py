@@ -1,4 +1,4 @@
-"""The bytes of an image become a smaller file, in processes of their own. Owns Pillow."""
+"""The bytes of an image become a smaller file, in child processes. Owns Pillow."""
 
 from image_processor.imaging.compressor import (
     CONTENT_TYPES,

@@ -1,4 +1,4 @@
-"""A queue for a few places that no owner can fill: the owner that has used them least is next."""
+"""A few places are shared fairly: the owner that has used them for the shortest time is next."""
 
 import threading
 import time
@@ -15,16 +15,16 @@ LOOK_SECONDS: Final = 0.25
 
 @dataclass(slots=True)
 class _Owner:
-    used: float  # seconds of places, since the owner came
+    used: float  # seconds of all its places
     running: int = 0
     waiting: deque[threading.Event] = field(default_factory=deque)
 
 
 class FairQueue:
-    """Hands out `places` places among owners (jobs, for example). Thread-safe.
+    """Shares `places` places among owners, such as jobs. Thread-safe.
 
-    While there are several owners, each gets its share of the places and no more, and a free place goes to the one that
-    has used them for the shortest time. So 16 images of 30 seconds hold up only the job that has them.
+    Among several owners each gets its share of the places and no more, and a free place goes to the one that has used
+    them for the shortest time. So 16 images of 30 seconds delay only their own job.
     """
 
     def __init__(self, places: int) -> None:
@@ -35,13 +35,13 @@ class FairQueue:
 
     @contextmanager
     def place(self, name: str, is_abandoned: Callable[[], bool]) -> Iterator[None]:
-        """Wait for a place and hold it. Raises ImageCancelled when `is_abandoned` says so meanwhile."""
+        """Wait for a place and hold it. Raises ImageCancelled when `is_abandoned()` is true meanwhile."""
         turn = threading.Event()
         with self._lock:
             least = min((owner.used for owner in self._owners.values()), default=0.0)
             owner = self._owners.setdefault(name, _Owner(least))
             owner.waiting.append(turn)
-            self._hand_out()
+            self._assign()
         began = time.monotonic()
         try:
             while not turn.wait(LOOK_SECONDS):
@@ -59,11 +59,11 @@ class FairQueue:
                     owner.waiting.remove(turn)
                 if not owner.running and not owner.waiting:
                     del self._owners[name]
-                self._hand_out()
+                self._assign()
 
-    def _hand_out(self) -> None:
+    def _assign(self) -> None:
+        share = max(1, self._places // max(1, len(self._owners)))
         while self._free:
-            share = max(1, self._places // len(self._owners)) if self._owners else 0
             ready = [owner for owner in self._owners.values() if owner.waiting and owner.running < share]
             if not ready:
                 return

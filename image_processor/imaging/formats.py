@@ -1,7 +1,6 @@
-"""What kind of file some bytes are, read from the bytes themselves: never from a name or a Content-Type.
+"""The format of a file, recognised by its bytes, never by a name or a Content-Type. No image library is involved.
 
-Pure: knows no image library. Also the few facts that are wanted before or beside a decoder: the canvas of a WebP
-(starting its decoder already allocates it), the segments of a JPEG, the chunks of a PNG, the orientation in EXIF.
+Also what must be known before a decoder may start, such as the size of its buffers and the number of parts.
 """
 
 import io
@@ -17,8 +16,6 @@ Kind = Literal["JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF"]
 
 JPEG_SCAN: Final = 0xDA  # the marker after which the pixels come
 
-DAMAGED: Final = "The {} image is damaged or incomplete; export it again and check that it opens in a browser."
-
 _HANDLED: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -30,7 +27,7 @@ _HANDLED: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"MM\x00+", "TIFF"),
 )
 
-# Images (and documents people put where an image belongs) that are recognised only to be named.
+# Images, and documents that are used in place of one, which are recognised only to name them in the error.
 _UNHANDLED: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
@@ -41,21 +38,8 @@ _UNHANDLED: Final[tuple[tuple[bytes, str], ...]] = (
     (b"%!PS", "EPS or PostScript"),
     (b"\xc5\xd0\xd3\xc6", "EPS"),
     (b"\x00\x00\x01\x00", "Windows icon (ICO)"),
-    (b"\x00\x00\x02\x00", "Windows cursor (CUR)"),
-    (b"icns", "Apple icon (ICNS)"),
     (b"gimp xcf", "GIMP (XCF)"),
-    (b"DDS ", "DDS"),
     (b"qoif", "QOI"),
-    (b"BPG\xfb", "BPG"),
-    (b"FLIF", "FLIF"),
-    (b"\x8aMNG", "MNG"),
-    (b"\x8bJNG", "JNG"),
-    (b"\xd7\xcd\xc6\x9a", "Windows Metafile (WMF)"),
-    (b"\x01\x00\x00\x00\x6c\x00\x00\x00", "Windows Metafile (EMF)"),
-    (b"\x76\x2f\x31\x01", "OpenEXR"),
-    (b"#?RADIANCE", "Radiance HDR"),
-    (b"SIMPLE  =", "FITS"),
-    (b"FORM", "IFF"),
     (b"\x1aE\xdf\xa3", "WebM or Matroska video"),
     (b"FUJIFILMCCD-RAW", "camera RAW"),
 )
@@ -73,52 +57,53 @@ _MARKUP: Final = re.compile(
 _SVG: Final = re.compile(rb"<(?:\w++:)?svg[\s>]", re.I)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
-# Among pixels FF is followed by 00 or by a restart (D0 to D7); before a marker further FF may stand.
+# Among pixels FF is followed by 00 or by a restart (D0 to D7); a marker may be preceded by further FF.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END: Final = 0xD9
+_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TIFF_SIZES: Final = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes, of whole numbers
-# A sequence header, perhaps after a temporal delimiter; its size has up to eight bytes (LEB128), or is not given.
+# A sequence header, perhaps after a temporal delimiter; its size has up to eight bytes (LEB128), or is missing.
 _AV1_SEQUENCE: Final = re.compile(
     rb"(?:\x12[\x80-\xff]{0,7}\0|\x10)?(?:[\x0a\x0b][\x80-\xff]{0,7}[\0-\x7f]|[\x0e\x0f].[\x80-\xff]{0,7}[\0-\x7f]|[\x08\x09])",
     re.S,
 )
 _TRACK_CHUNKS: Final = re.compile(rb"stco.{8}(.{4})", re.S)
 
-# Most parts of a file for each of which a decoder passes over all pixels (scans; usual are 1 and 10), copies all EXIF
-# so far (segments), or Pillow makes an object or runs through a loop.
+# Limits for parts of a file. For each, a decoder passes over all pixels (scans; usual are 1 and 10), copies all EXIF so
+# far (segments), or Pillow creates an object or runs through a loop.
 _MOST: Final = {
     "scans": 100, "segments": 1_000, "fill bytes": 1_000_000, "chunks": 100_000, "strips": 100_000, "tiles": 100_000,
     "items": 1_000,
 }  # fmt: skip
 
 
-def recognise(source: bytes) -> Kind:
-    """The kind of image `source` is.
+def recognise(data: bytes) -> Kind:
+    """The format of an image.
 
-    Raises UnsupportedFormat for an image (or document) of a kind that is not handled, naming it; NotAnImage for the
-    rest, saying what it looks like.
+    Raises UnsupportedFormat, naming the format, for other images and for documents; NotAnImage, with what it looks
+    like, for everything else.
     """
     for magic, kind in _HANDLED:
-        if source.startswith(magic):
+        if data.startswith(magic):
             return kind
-    if source[:4] == b"RIFF" and source[8:12] == b"WEBP":
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if source[4:8] == b"ftyp":
-        return _recognise_iso_media(source)
-    if source[:2] == b"BM" and _is_bmp_header(source):
+    if data[4:8] == b"ftyp":
+        return _recognise_iso_media(data)
+    if data[:2] == b"BM" and _is_bmp_header(data):
         return "BMP"
-    raise _refusal(source)
+    raise _refusal(data)
 
 
-def _is_bmp_header(source: bytes) -> bool:
-    # A text may begin with "BM"; a bitmap's info header has one of a few sizes (12 to 124), which no text spells.
-    return len(source) >= 18 and 12 <= int.from_bytes(source[14:18], "little") <= 124
+def _is_bmp_header(data: bytes) -> bool:
+    # A text may begin with "BM"; the size of a bitmap's info header (12 to 124) has zero bytes, a text has none.
+    return len(data) >= 18 and 12 <= int.from_bytes(data[14:18], "little") <= 124
 
 
-def _recognise_iso_media(source: bytes) -> Kind:
-    """AVIF, told from its relatives in the same container by the list of brands (ISO/IEC 14496-12, 4.3)."""
-    size = int.from_bytes(source[:4], "big")
-    brands = [source[8:12], *(source[at : at + 4] for at in range(16, min(size, len(source), 256), 4))]
+def _recognise_iso_media(data: bytes) -> Kind:
+    """AVIF and other formats share a container, whose list of brands says which it is (ISO/IEC 14496-12, 4.3)."""
+    size = int.from_bytes(data[:4], "big")
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(size, len(data), 256), 4))]
     if brands[0] in (b"avif", b"avis"):
         return "AVIF"
     for brand in brands:
@@ -129,38 +114,38 @@ def _recognise_iso_media(source: bytes) -> Kind:
     raise _unsupported("MP4 or QuickTime video")
 
 
-def _refusal(source: bytes) -> NotAnImage | UnsupportedFormat:
+def _refusal(data: bytes) -> NotAnImage | UnsupportedFormat:
     for magic, name in _UNHANDLED:
-        if source.startswith(magic):
+        if data.startswith(magic):
             return _unsupported(name)
-    if _PORTABLE_ANYMAP.match(source):
+    if _PORTABLE_ANYMAP.match(data):
         return _unsupported("portable anymap (PPM)")
-    if source[:2] == b"\x1f\x8b":
+    if data[:2] == b"\x1f\x8b":
         return NotAnImage("The server sent a gzip archive (perhaps an SVGZ drawing), not an image.")
-    if source[:4] == b"PK\x03\x04":
+    if data[:4] == b"PK\x03\x04":
         return NotAnImage("The server sent a ZIP archive or an Office document, not an image.")
-    return _text_refusal(source)
+    return _text_refusal(data)
 
 
 def _unsupported(name: str) -> UnsupportedFormat:
-    return UnsupportedFormat(f"The file is of the format {name}, which is not handled; save it as JPEG, PNG or WebP.")
+    return UnsupportedFormat(f"The file is of the format {name}, which is not supported; save it as JPEG, PNG or WebP.")
 
 
-def _text_refusal(source: bytes) -> NotAnImage | UnsupportedFormat:
-    if not source.strip():
+def _text_refusal(data: bytes) -> NotAnImage | UnsupportedFormat:
+    if not data.strip():
         return NotAnImage("The server sent an empty file instead of an image.")
-    head = _as_ascii(source[:4096])
+    head = _as_ascii(data[:4096])
     if _MARKUP.match(head):
-        return NotAnImage("The server sent a web page instead of an image; use the address of the image itself.")
+        return NotAnImage("The server sent a web page instead of an image; use the URL of the image itself.")
     if _SVG.search(head) and head.lstrip()[:1] == b"<":
         return _unsupported("SVG (a vector drawing)")
     if head.lstrip()[:1] in (b"{", b"["):
-        return NotAnImage("The server sent data (JSON) instead of an image; the address may need a login.")
+        return NotAnImage("The server sent data (JSON) instead of an image; the URL may need a login.")
     if head.lstrip()[:1] == b"<":
-        return NotAnImage("The server sent an XML document instead of an image; the address may need a login.")
+        return NotAnImage("The server sent an XML document instead of an image; the URL may need a login.")
     if not _CONTROL.search(head):
-        return NotAnImage("The server sent text instead of an image; use the address of the image itself.")
-    return NotAnImage("The server sent something that is not an image of a known kind.")
+        return NotAnImage("The server sent text instead of an image; use the URL of the image itself.")
+    return NotAnImage("The server sent something that is not an image of a known format.")
 
 
 def _as_ascii(head: bytes) -> bytes:
@@ -170,87 +155,92 @@ def _as_ascii(head: bytes) -> bytes:
     return head.removeprefix(b"\xef\xbb\xbf")
 
 
-def jpeg_markers(source: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker of every segment of a JPEG, start and end of what it holds, to the end of the image (ITU-T T.81, B.1.1).
+def jpeg_markers(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of the content of every segment of a JPEG, to the end of the image (ITU-T T.81, B.1.1).
 
-    Read as libjpeg does: fill bytes, rubbish and the pixels of each scan are skipped. A length is not judged: the end
+    As libjpeg does, fill bytes, invalid bytes and the pixels of each scan are skipped. A length is not checked: the end
     may be beyond that of the file, or before the start.
     """
     at = 2
-    while (found := _JPEG_MARKER.search(source, at)) and (marker := found[0][1]) != _JPEG_END:
-        at = found.end() + int.from_bytes(source[found.end() : found.end() + 2], "big")
+    while (found := _JPEG_MARKER.search(data, at)) and (marker := found[0][1]) != _JPEG_END:
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
         yield marker, found.end() + 2, at
 
 
-def check_jpeg(source: bytes) -> None:
-    """Raises UnsupportedFormat for a JPEG of too many parts, Truncated (permanent) for one without pixels."""
+def check_jpeg(data: bytes) -> None:
+    """Raise UnsupportedFormat for a JPEG of too many parts, Truncated (permanent) for one without pixels."""
     scans, filled, at = 0, 0, 2
-    for count, (marker, start, end) in enumerate(jpeg_markers(source), start=1):
+    for count, (marker, start, end) in enumerate(jpeg_markers(data), start=1):
         filled += 0 if scans else start - 4 - at
         scans, at = scans + (marker == JPEG_SCAN), end
         _check_parts("JPEG", {"scans": scans, "segments": count, "fill bytes": filled})
     if not scans:
-        raise Truncated(DAMAGED.format("JPEG"), permanent=True)
+        raise damaged("JPEG")
+
+
+def damaged(kind: str) -> Truncated:
+    """The error for a file of the format `kind` that cannot be decoded."""
+    sentence = f"The {kind} image is damaged or incomplete; export it again and check that it opens in a browser."
+    return Truncated(sentence, permanent=True)
 
 
 def _check_parts(kind: Kind, parts: dict[str, int]) -> None:
     for name, count in parts.items():
         if count > _MOST[name]:
             raise UnsupportedFormat(
-                f"This is a {kind} with more than {_MOST[name]:,} {name}, which is not handled; save it as an ordinary "
-                f"{kind}."
+                f"This is a {kind} with more than {_MOST[name]:,} {name}, which is not supported; "
+                f"save it as an ordinary {kind}."
             )
 
 
-def jpeg_depth(source: bytes) -> tuple[int, bool] | None:
-    """Bits per sample, and whether the coding is lossless, from the frame header (ITU-T T.81, B.2.2)."""
-    for marker, start, _ in jpeg_markers(source):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and start < len(source):
-            return source[start], marker in (0xC3, 0xC7, 0xCB, 0xCF)
-    return None
+def jpeg_depth(data: bytes) -> int:
+    """Bits per sample, from the frame header (ITU-T T.81, B.2.2); 8 when there is none."""
+    frames = (start for marker, start, _ in jpeg_markers(data) if marker in _JPEG_FRAMES)
+    at = next(frames, len(data))
+    return data[at] if at < len(data) else 8
 
 
-def png_size(source: bytes) -> tuple[int, int]:
+def png_size(data: bytes) -> tuple[int, int]:
     """Width and height of a PNG in pixels (PNG, 11.2.1).
 
     Raises Truncated (permanent) when its header is not first, UnsupportedFormat when it has too many chunks.
     """
-    if source[12:16] != b"IHDR" or len(source) < 24:
-        raise Truncated(DAMAGED.format("PNG"), permanent=True)
-    _check_parts("PNG", {"chunks": sum(1 for _ in png_chunks(source))})
-    width, height = struct.unpack_from(">II", source, 16)
+    if data[12:16] != b"IHDR" or len(data) < 24:
+        raise damaged("PNG")
+    _check_parts("PNG", {"chunks": sum(1 for _ in png_chunks(data))})
+    width, height = struct.unpack_from(">II", data, 16)
     return width, height
 
 
-def webp_canvas(source: bytes) -> tuple[int, int]:
-    """Width and height of a WebP in pixels (RFC 9649). Raises Truncated when the header is cut or makes no sense."""
-    chunk = source[12:16]
-    if chunk == b"VP8X" and len(source) >= 30:
-        return int.from_bytes(source[24:27], "little") + 1, int.from_bytes(source[27:30], "little") + 1
-    if chunk == b"VP8L" and len(source) >= 25 and source[20] == 0x2F:
-        bits = int.from_bytes(source[21:25], "little")
+def webp_canvas(data: bytes) -> tuple[int, int]:
+    """Width and height of a WebP in pixels (RFC 9649). Raises Truncated (permanent) when its header is invalid."""
+    chunk = data[12:16]
+    if chunk == b"VP8X" and len(data) >= 30:
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if chunk == b"VP8L" and len(data) >= 25 and data[20] == 0x2F:
+        bits = int.from_bytes(data[21:25], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if chunk == b"VP8 " and source[23:26] == b"\x9d\x01\x2a" and len(source) >= 30:
-        width, height = struct.unpack_from("<HH", source, 26)
+    if chunk == b"VP8 " and data[23:26] == b"\x9d\x01\x2a" and len(data) >= 30:
+        width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise Truncated(DAMAGED.format("WebP"), permanent=True)
+    raise damaged("WebP")
 
 
-def png_chunks(source: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Type, start and end (crc included) of every whole chunk of a PNG, up to the end or the first nonsense."""
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Type, start and end (checksum included) of every whole chunk of a PNG."""
     at = 8
-    while at + 12 <= len(source):
-        end = at + 12 + int.from_bytes(source[at : at + 4], "big")
-        if end > len(source):
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if end > len(data):
             return
-        yield source[at + 4 : at + 8], at, end
+        yield data[at + 4 : at + 8], at, end
         at = end
 
 
 def exif_orientation(exif: bytes | None) -> int:
-    """The orientation (1–8) in an EXIF block, as browsers read it: tag 0x0112 of the first directory; else 1.
+    """The orientation (1 to 8) in an EXIF block: tag 0x0112 of the first directory; else 1.
 
-    An orientation in XMP is not read: no browser turns an image by it.
+    As in browsers, an orientation in XMP has no effect.
     """
     for tag, value_type, _, value in _tiff_entries((exif or b"").removeprefix(b"Exif\0\0")):
         if tag == 0x0112:
@@ -276,31 +266,32 @@ def _tiff_entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
         yield number(entry, 2), value_type, number(entry + 4, wide), number(entry + 4 + wide, size)
 
 
-def tiff_tile(source: bytes) -> tuple[int, int]:
-    """Width and height of the tiles of a TIFF in pixels, each of which a decoder holds whole; zeros without tiles.
+def tiff_tile(data: bytes) -> tuple[int, int]:
+    """Width and height of the tiles of a TIFF in pixels, the size of a decoder's buffer; zeros without tiles.
 
     Raises UnsupportedFormat when it has too many strips or tiles.
     """
     width = height = 0
-    for tag, _, count, value in _tiff_entries(source):
+    for tag, _, count, value in _tiff_entries(data):
         _check_parts("TIFF", {"strips": count * (tag == 273), "tiles": count * (tag == 324)})
         width, height = max(width, value * (tag == 322)), max(height, value * (tag == 323))
     return width, height
 
 
-def avif_coded_size(source: bytes) -> tuple[int, int]:
-    """The largest image in the AV1 data of an AVIF, in pixels, whatever its container says; zeros when none is found.
+def avif_coded_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the largest image in the AV1 data of an AVIF, in pixels; zeros when there is none.
 
-    Looks where items (`iloc`) and the first samples of tracks (`stco`) begin: ISO/IEC 14496-12, 8.11.3 and 8.7.5.
+    The container may claim another size, but decoders allocate this one. Items are found by `iloc`, the first samples
+    of tracks by `stco` (ISO/IEC 14496-12, 8.11.3 and 8.7.5).
     """
-    tracks = (int.from_bytes(found[1], "big") for found in _TRACK_CHUNKS.finditer(source))
-    sizes = (_av1_size(source, start) for start in (*_item_starts(source), *tracks))
+    tracks = (int.from_bytes(found[1], "big") for found in _TRACK_CHUNKS.finditer(data))
+    sizes = (_av1_size(data, start) for start in (*_item_starts(data), *tracks))
     return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
 
 
-def _item_starts(source: bytes) -> Iterator[int]:
-    box = io.BytesIO(source)
-    box.seek(source.find(b"iloc") + 4)
+def _item_starts(data: bytes) -> Iterator[int]:
+    box = io.BytesIO(data)
+    box.seek(data.find(b"iloc") + 4)
 
     def number(size: int) -> int:
         return int.from_bytes(box.read(size), "big")
@@ -312,17 +303,17 @@ def _item_starts(source: bytes) -> Iterator[int]:
         number(wide)
         in_idat = version and number(2) & 15 == 1
         number(2)
-        start, extents = number(base) + (source.find(b"idat") + 4 if in_idat else 0), number(2)
+        start, extents = number(base) + (data.find(b"idat") + 4 if in_idat else 0), number(2)
         number(index)
         yield start + number(offset)
         box.seek(length + (extents - 1) * (index + offset + length), io.SEEK_CUR)
 
 
-def _av1_size(source: bytes, start: int) -> tuple[int, int]:
+def _av1_size(data: bytes, start: int) -> tuple[int, int]:
     """Width and height in a sequence header (AV1 specification, 5.5.1); zeros when there is none or it has timings."""
-    if (found := _AV1_SEQUENCE.match(source, start)) is None:
+    if (found := _AV1_SEQUENCE.match(data, start)) is None:
         return 0, 0
-    value, left = int.from_bytes(source[found.end() : found.end() + 128].ljust(128, b"\0"), "big"), 1024
+    value, left = int.from_bytes(data[found.end() : found.end() + 128].ljust(128, b"\0"), "big"), 1024
 
     def take(bits: int) -> int:
         nonlocal left

@@ -1,6 +1,6 @@
-"""A palette for translucent colours, by median cut in four dimensions. Pure: knows no image library.
+"""A palette for translucent colours, by median cut in four dimensions.
 
-Pillow's only method that knows alpha (octree) leaves 16 steps of it: a soft shadow turns into rings.
+Pillow's only method for alpha (octree) reduces it to 16 steps: a soft shadow turns into rings.
 """
 
 import heapq
@@ -10,11 +10,11 @@ _Counted = list[tuple[Colour, int]]
 
 
 def median_cut(pixels: list[tuple[int, Colour]], wanted: int) -> tuple[list[Colour], dict[int, int]]:
-    """At most `wanted` colours (red, green, blue, alpha) for `pixels`, and the place of each of them in that list.
+    """A palette of at most `wanted` colours (red, green, blue, alpha), and the index of each given colour in it.
 
-    `pixels` has how often each colour occurs. Places are found by RGBA values as 32-bit numbers, red lowest; 0 (clear)
-    always has the first place to itself. Colours count by how visible they are: a faint pixel's hue matters little, its
-    alpha does.
+    `pixels` are pairs of count and colour. The keys of the indexes are RGBA values as 32-bit numbers, red lowest; 0
+    (clear) always has the first index to itself. Colours are weighted by their alpha: the hue of a faint pixel matters
+    little.
     """
     counted = [(colour, count) for count, colour in pixels if colour[3]]
     if not counted:
@@ -26,19 +26,19 @@ def median_cut(pixels: list[tuple[int, Colour]], wanted: int) -> tuple[list[Colo
         for half in _halves(box, axis):
             heapq.heappush(heap, _weighed(half, serial))
             serial += 1
-    places = {0: 0}
-    for place, (_, _, _, box) in enumerate(heap, start=1):
-        places.update((r | g << 8 | b << 16 | a << 24, place) for (r, g, b, a), _ in box)
-    return [(0, 0, 0, 0), *(_mean(box) for _, _, _, box in heap)], places
+    indexes = {0: 0}
+    for index, (_, _, _, box) in enumerate(heap, start=1):
+        indexes.update((r | g << 8 | b << 16 | a << 24, index) for (r, g, b, a), _ in box)
+    return [(0, 0, 0, 0), *(_mean(box) for _, _, _, box in heap)], indexes
 
 
 def _weighed(box: _Counted, serial: int) -> tuple[float, int, int, _Counted]:
-    """How much is to be won by splitting `box` (negative, for the heap; 0 when it cannot be), and along which axis."""
+    """The gain of splitting `box` (negative, for the heap; 0 when it has one colour), and along which axis."""
     alpha = max(colour[3] for colour, _ in box) / 255
     spans = [max(colour[axis] for colour, _ in box) - min(colour[axis] for colour, _ in box) for axis in range(4)]
     visible = [span * alpha for span in spans[:3]] + [float(spans[3])]
     axis = max(range(4), key=visible.__getitem__)
-    # Rare colours matter less than their area says, but a palette by area alone forgets small parts altogether.
+    # A palette by area alone loses the colours of small parts altogether.
     return -visible[axis] * sum(count for _, count in box) ** 0.5, serial, axis, box
 
 

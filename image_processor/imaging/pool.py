@@ -1,8 +1,7 @@
-"""Image work in child processes, each call within a limit of time and of memory.
+"""Functions on images run in child processes, within a limit of time and of memory.
 
-Files of strangers can hang, exhaust or crash a decoder, so no decoder runs in the server. A call runs in one of a few
-long-lived processes. One that exceeds a limit or dies is replaced; only its own call fails. `docs/adr/0012` says why
-this is the standard library's `Popen` and `Connection` and no pool of somebody else.
+A malicious file can hang, exhaust or crash a decoder, so no decoder runs in the server. A process that exceeds a limit
+or dies is replaced, and only its own call fails. Why this is not a pool of a library: `docs/adr/0012`.
 """
 
 import fcntl
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOOK_SECONDS: Final = 0.25  # between two looks at whether anybody still wants the result
+LOOK_SECONDS: Final = 0.25  # between two checks whether the result is still wanted
 START_SECONDS: Final = 120.0  # for a process to load its codecs, which takes 0.2 s on a quiet machine
 _STDERR_BYTES: Final = 2_000
 # One thread for oxipng. glibc keeps freed memory for the next image: 11.6 + 2.9 ms (user + system) for an 800² JPEG
@@ -50,9 +49,9 @@ serve(*map(int, sys.argv[2:]))
 class ImagePool:
     """Runs functions in `workers` processes. Thread-safe.
 
-    A call may take `seconds` of wall time from when it starts. Each process may have `memory_bytes` of address space,
-    where the system has `RLIMIT_AS`. Processes are started when they are first needed. A call that is too slow here, or
-    whose process dies, is run once more in the pool `alone`, if there is one.
+    A call may take `seconds` of wall time from its start; a process may have `memory_bytes` of address space where the
+    system has `RLIMIT_AS`. Processes start when they are first needed. A call that is too slow, or whose process dies,
+    is retried once in the pool `alone`, if there is one.
     """
 
     def __init__(self, workers: int, *, seconds: float, memory_bytes: int, alone: "ImagePool | None" = None) -> None:
@@ -68,13 +67,13 @@ class ImagePool:
     def run(
         self, owner: str, is_abandoned: Callable[[], bool], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return `function(*args)`, run in a process; wait for one as long as necessary.
+        """Return `function(*args, **kwargs)`, run in a process; wait for one as long as necessary.
 
-        Processes are shared fairly among owners. `is_abandoned` is asked several times a second; when it says yes, the
-        call is ended and ImageCancelled is raised.
+        Processes are shared fairly among owners. The call ends with ImageCancelled when `is_abandoned()`, which is
+        checked several times a second, is true. Arguments and result must be picklable.
 
         Raises what the function raises; TooSlow when it takes too long, TooManyPixels when it needs too much memory,
-        Crashed when its process dies. Arguments and result must be picklable.
+        Crashed when its process dies.
         """
         try:
             with self._queue.place(owner, is_abandoned), self._process() as process:
@@ -82,11 +81,11 @@ class ImagePool:
         except (TooSlow, Crashed) as error:
             if self._alone is None:
                 raise
-            log.info("job %s: an image is processed once more, alone: %s", owner, error.code)
+            log.info("job %s: an image is retried alone: %s", owner, error.code)
         return self._alone.run(owner, is_abandoned, function, *args, **kwargs)
 
     def stop(self) -> None:
-        """End every process at once. What runs in one raises ImageCancelled, as does every later call."""
+        """End every process at once. Running calls raise ImageCancelled, and so does every later one."""
         self._stopped = True
         for process in list(self._all):
             process.kill()
@@ -95,7 +94,7 @@ class ImagePool:
 
     @contextmanager
     def _process(self) -> Iterator["_Process"]:
-        """A living process that is nobody else's. It is kept for the next call unless this one broke it."""
+        """A running process for one call, kept for the next unless this one broke it."""
         process = self._idle.pop() if self._idle else None
         if process is None or not process.is_alive():
             self._discard(process)
@@ -127,9 +126,9 @@ def _close(processes: "set[_Process]") -> None:
 
 
 class _Process:
-    """One process and the connection to it. Used by one thread at a time; `kill` may come from another.
+    """A process and the connection to it. Used by one thread at a time, except for `kill`.
 
-    `is_busy` once a call was begun, until its result is here: then the process cannot take another one.
+    `is_busy` from the start of a call until its result has arrived.
     """
 
     def __init__(self, memory_bytes: int) -> None:
@@ -139,24 +138,24 @@ class _Process:
         parent = str(Path(__file__).parents[2])
         with theirs:
             self._child = subprocess.Popen(
-                # -P: no module of the current folder is taken for one of ours
+                # -P: no module of the current folder is imported in place of one of ours
                 [sys.executable, "-P", "-c", _CHILD, parent, str(theirs.fileno()), str(memory_bytes)],
-                stdin=subprocess.PIPE,  # its end tells the child that we have ended
+                stdin=subprocess.PIPE,  # closes when this process ends, see _end_with_parent
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | _CHILD_ENVIRONMENT,
             )
         self._stderr = cast(BinaryIO, self._child.stderr)
-        self._said = b""
-        self._arrivals = select.poll()
+        self._printed = b""
+        self._readable = select.poll()
         for end in self._connection, self._stderr:
-            self._arrivals.register(end, select.POLLIN)
+            self._readable.register(end, select.POLLIN)
 
     def call(
         self, seconds: float, is_abandoned: Callable[[], bool], function: Callable[..., T], args: Any, kwargs: Any
     ) -> T:
-        """Run a function and wait for its result. Raises what `ImagePool.run` raises."""
+        """Run a function and wait for its result. Raises the same errors as `ImagePool.run`."""
         self.is_busy = True
         try:
             if not self._is_ready:
@@ -175,10 +174,10 @@ class _Process:
     def _receive(self, seconds: float, is_abandoned: Callable[[], bool]) -> Any:
         deadline = time.monotonic() + seconds
         while True:
-            readable = [descriptor for descriptor, _ in self._arrivals.poll(1_000 * LOOK_SECONDS)]
-            if self._stderr.fileno() in readable:
-                self._said = (self._said + os.read(self._stderr.fileno(), select.PIPE_BUF))[:_STDERR_BYTES]
-            if self._connection.fileno() in readable:
+            arrived = [descriptor for descriptor, _ in self._readable.poll(1_000 * LOOK_SECONDS)]
+            if self._stderr.fileno() in arrived:
+                self._printed = (self._printed + os.read(self._stderr.fileno(), select.PIPE_BUF))[:_STDERR_BYTES]
+            if self._connection.fileno() in arrived:
                 return pickle.loads(self._connection.recv_bytes())
             if is_abandoned():
                 raise ImageCancelled
@@ -186,16 +185,16 @@ class _Process:
                 raise TooSlow
 
     def is_alive(self) -> bool:
-        """Whether the process can take another call."""
+        """Whether the process is running."""
         return self._child.poll() is None
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process."""
         self._child.kill()
         self._child.wait()
 
     def close(self) -> None:
-        """End the process and close what it was reached by."""
+        """End the process and close the connection to it."""
         self.kill()
         self._connection.close()
         for pipe in self._child.stdin, self._child.stderr:
@@ -203,18 +202,18 @@ class _Process:
                 pipe.close()
 
     def _log_stderr(self) -> None:
-        """What C libraries print goes into the log, as a line like any other."""
-        if self._said:
-            lines = self._said.decode(errors="replace").split("\n")
+        # C libraries print warnings.
+        if self._printed:
+            lines = self._printed.decode(errors="replace").split("\n")
             log.warning("image process %d: %s", self._child.pid, " | ".join(lines).strip(" |"))
-            self._said = b""
+            self._printed = b""
 
 
 # ---- in the child process -------------------------------------------------------------------------------------------
 
 
 def serve(descriptor: int, memory_bytes: int) -> None:
-    """Be a process of the pool: run what comes over the connection `descriptor` until it closes."""
+    """Run the calls that arrive over the connection `descriptor` until it closes."""
     _end_with_parent()
     _limit(memory_bytes)
     from image_processor.imaging.compressor import load_codecs
@@ -235,27 +234,26 @@ def _outcome(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool
         return True, function(*args, **kwargs)
     except SkulightError as error:
         return False, error
-    except OSError as error:  # the disk's fault; without a number it is a library's
+    except OSError as error:  # with a number it comes from the system, without one from a library
         return False, error if error.errno else RuntimeError(repr(error))
     except MemoryError:
         return False, TooManyPixels("The image needs more memory than it may have; host a smaller version of it.")
-    except Exception as error:  # noqa: BLE001  # it goes to the server, which logs it
-        # The type of a stranger's exception may not be known to the server, or not be picklable.
+    except Exception as error:  # noqa: BLE001  # the server logs it; its type may not be picklable
         return False, RuntimeError("".join(traceback.format_exception(error)))
 
 
 def _end_with_parent() -> None:
-    """Have the system end this process when its parent ends, even in the middle of a C function.
+    """Let the system end this process when its parent ends, even in the middle of a C function.
 
-    The parent holds the other end of standard input. When it closes, the system sends SIGIO, which ends a process that
-    does not handle it. (`PR_SET_PDEATHSIG` would follow the thread that started the process, not the server.)
+    When the parent's end of standard input closes, the system sends SIGIO, which ends a process that does not handle
+    it. (`PR_SET_PDEATHSIG` would depend on the thread that started the process, not on the server.)
     """
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([0], [], [], 0)[0]:  # it ended before that
-        sys.exit()
+    if select.select([0], [], [], 0)[0]:
+        sys.exit()  # the parent has ended already
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # these can reach the whole process group; the server decides
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole process group: the server decides
 
 
 def _limit(memory_bytes: int) -> None:

@@ -1,14 +1,13 @@
-"""Damaged images: what decoders raise about them, and what can be left out of them so that they open after all."""
+"""What decoders raise about damaged images, and copies of such images that may open."""
 
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from image_processor.imaging.bitmaps import plain_bitmap
 from image_processor.imaging.formats import JPEG_SCAN, Kind, jpeg_markers, png_chunks
 
-# What decoders raised on some ten thousand damaged files. MemoryError is met on sizes that are within the limit.
+# What decoders raised on some ten thousand damaged files, except MemoryError.
 FOREIGN_ERRORS: Final = (
     OSError,  # and UnidentifiedImageError
     ValueError,  # and UnicodeError
@@ -31,28 +30,28 @@ _PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 
 
 def repairs(data: bytes, kind: Kind) -> Iterator[bytes]:
-    """The same image without what an open may stumble over and no browser minds: broken metadata.
+    """The same image without parts that Pillow refuses and browsers ignore, such as broken metadata.
 
-    Its size must have been checked: image data that is packed again takes as much memory as a size allows.
+    Its size must have been checked: image data that is compressed again takes as much memory as the size allows.
     """
     if kind == "PNG":
         for kept in (_PNG_CRITICAL | _PNG_COLOUR, _PNG_CRITICAL | {b"tRNS"}):
             chunks = (_fresh_chunk(data[start:end]) for name, start, end in png_chunks(data) if name in kept)
             yield data[:8] + b"".join(chunks)
-        yield _inflated_anew(data)
+        yield _recompressed(data)
     elif kind == "JPEG":
         yield _without_metadata(data)
-    elif kind == "BMP" and (plain := plain_bitmap(data)) is not None:
-        yield plain
+    elif kind == "BMP":
+        yield data[:46] + bytes(4) + data[50:]  # a palette of as many colours as the bits allow
 
 
 def _fresh_chunk(chunk: bytes) -> bytes:
-    # Ancillary chunks with a wrong checksum are used or skipped by browsers, never fatal; image data is not checked.
+    # A wrong checksum of metadata is no reason for a browser to refuse an image.
     return chunk[:-4] + struct.pack(">I", zlib.crc32(chunk[4:-4]))
 
 
-def _inflated_anew(data: bytes) -> bytes:
-    """A PNG whose image data is packed again: a wrong checksum or window size of it stops no browser."""
+def _recompressed(data: bytes) -> bytes:
+    """A PNG whose image data has a valid checksum and window size: browsers check neither."""
     chunks = list(png_chunks(data))
     packed = b"".join(data[start + 8 : end - 4] for name, start, end in chunks if name == b"IDAT")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
@@ -66,7 +65,7 @@ def _inflated_anew(data: bytes) -> bytes:
 
 
 def _without_metadata(data: bytes) -> bytes:
-    """A JPEG without its application segments, but for the two that say how to read the colours (JFIF, Adobe)."""
+    """A JPEG without application segments, except the two that define its colours (JFIF, Adobe)."""
     parts = [data[:2]]
     for marker, start, end in jpeg_markers(data):
         if marker == JPEG_SCAN:

@@ -1,4 +1,4 @@
-"""What the compressor promises, whatever the format: size, colours, transparency, orientation, animation, honesty."""
+"""Size, colours, transparency, orientation, animation and metadata of results, in all formats."""
 
 import hashlib
 import io
@@ -29,8 +29,8 @@ from sample_images import (
 
 from image_processor.errors import TooManyPixels
 from image_processor.imaging.compressor import CompressOptions, Compressor
-from image_processor.imaging.gif_blocks import MOST_FRAMES, map_gif
-from image_processor.imaging.pillow_setup import open_picture
+from image_processor.imaging.gif_blocks import MOST_FRAMES, parse_gif
+from image_processor.imaging.pillow_setup import open_image
 
 PHOTO = photo()
 pytestmark = pytest.mark.alone
@@ -77,7 +77,7 @@ def test_optimised_and_progressive_are_the_default_and_can_be_turned_off() -> No
         ((400, 1), 100, (100, 1)),
     ],
 )
-def test_a_picture_is_reduced_to_the_limit_and_never_enlarged(
+def test_an_image_is_reduced_to_the_limit_and_never_enlarged(
     format: str, size: tuple[int, int], limit: int, expected: tuple[int, int]
 ) -> None:
     report, result, _ = compressed(encoded(photo(*size), format), max_dimension=limit)
@@ -221,7 +221,7 @@ def _profile(primaries: str) -> bytes:
 
 
 def _swapping_profile() -> bytes:
-    """An RGB profile in which red and green are exchanged: whoever forgets it shows the wrong colour."""
+    """An RGB profile in which red and green are exchanged: a reader that ignores it shows the wrong colour."""
     profile = bytearray(_profile("sRGB"))
     count = int.from_bytes(profile[128:132], "big")
     entries = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * count, 12)}
@@ -234,7 +234,7 @@ def _swapping_profile() -> bytes:
 
 
 def _as_shown(image: Image.Image) -> Image.Image:
-    """In sRGB, as a browser that heeds profiles shows it."""
+    """In sRGB, as a browser that applies profiles shows it."""
     if icc := image.info.get("icc_profile"):
         shown = ImageCms.profileToProfile(image.convert("RGB"), io.BytesIO(icc), ImageCms.createProfile("sRGB"))
         assert shown is not None
@@ -244,7 +244,7 @@ def _as_shown(image: Image.Image) -> Image.Image:
 
 @pytest.mark.parametrize("target", ["keep", "jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_the_colour_profile_is_heeded(format: str, target: str) -> None:
+def test_the_colour_profile_is_applied(format: str, target: str) -> None:
     source = encoded(PHOTO, format, icc_profile=_swapping_profile(), quality=95)
     shown = _as_shown(decoded(source))
     assert mean_difference(shown, PHOTO) > 5
@@ -395,7 +395,7 @@ def test_an_animation_stays_one(format: str, target: str, mode: str, limit: int)
     if format == "GIF":
         settings = {"disposal": 2}
     elif format == "WEBP":
-        # Every frame a whole one with its own alpha, so that Pillow, the reference, reads it rightly.
+        # Every frame complete with its own alpha, so that Pillow, the reference, reads it correctly.
         settings = {"lossless": True, "kmin": 1, "kmax": 1}
     report, result, _ = compressed(
         _animated(format, frames, **settings), format=target, quality=90, max_dimension=limit
@@ -439,14 +439,14 @@ def test_a_gif_repeats_as_often_as_before(loop: int | None) -> None:
 
 
 def test_a_gif_whose_frames_hold_more_than_changes_becomes_smaller_without_any_loss() -> None:
-    picture = photo(160, 120).quantize(64)
+    background = photo(160, 120).quantize(64)
     frames = []
     for number in range(5):
-        frame = picture.copy()
+        frame = background.copy()
         frame.paste(3, (10 * number, 10, 10 * number + 12, 22))
         frames.append(frame)
     singles = [encoded(frame, "GIF") for frame in frames]
-    # Glued together frame by frame, as simple programs do: each one whole.
+    # Concatenated, as simple programs do: each frame is complete.
     body = b"".join(b"\x21\xf9\x04\x04\x0a\0\0\0" + single[13 + 3 * 64 : -1] for single in singles)
     source = b"GIF89a" + singles[0][6 : 13 + 3 * 64] + body + b"\x3b"
     report, result, _ = compressed(source)
@@ -478,7 +478,7 @@ def test_an_animation_beyond_the_budget_becomes_its_first_frame_with_a_note() ->
 
 def test_an_animation_as_jpeg_is_its_first_frame_with_a_note() -> None:
     report, result, _ = compressed(_animated("GIF", _frames()), format="jpeg", quality=90)
-    assert report.note is not None and "cannot move" in report.note
+    assert report.note is not None and "cannot be animated" in report.note
     assert mean_difference(result, _frames()[0]) < 3
 
 
@@ -493,7 +493,7 @@ def test_thousands_of_frames_in_a_few_bytes_are_not_decoded() -> None:
 def test_a_million_tiny_frames_become_the_first_one_quickly() -> None:
     frame = b"\x2c" + struct.pack("<4H", 0, 0, 1, 1) + b"\0\x02\x02\x44\x01\0"
     source = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\x80\0\0" + b"\xc8\x1e\x1e" * 2 + frame * 500_000 + b"\x3b"
-    assert len(map_gif(source).frames) == MOST_FRAMES + 1
+    assert len(parse_gif(source).frames) == MOST_FRAMES + 1
     report, result, _ = compressed(source)
     assert report.note is not None and "first frame" in report.note
     assert result.convert("RGB").getpixel((0, 0)) == (200, 30, 30)
@@ -517,10 +517,10 @@ def test_a_damaged_apng_still_gives_its_still() -> None:
     assert mean_difference(result, _frames()[0]) < 3
 
 
-# --- the seams: threads, files, warnings ---
+# --- threads, files, warnings ---
 
 
-def test_a_full_disk_is_not_the_pictures_fault() -> None:
+def test_a_full_disk_is_no_error_of_the_image() -> None:
     compressor = Compressor()
     for format in ("keep", "png", "webp", "avif"):
         with open("/dev/full", "w+b", buffering=0) as full, pytest.raises(OSError, match="space"):
@@ -533,10 +533,10 @@ def test_many_threads_give_what_one_gives() -> None:
     alone = [hashlib.sha256(compressed(source, compressor)[2]).digest() for source in sources]
     together: dict[int, bytes] = {}
 
-    def work(number: int) -> None:
+    def compress(number: int) -> None:
         together[number] = hashlib.sha256(compressed(sources[number], compressor)[2]).digest()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(sources))]
+    threads = [threading.Thread(target=compress, args=(number,)) for number in range(len(sources))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -545,7 +545,7 @@ def test_many_threads_give_what_one_gives() -> None:
 
 
 def test_warnings_of_the_library_stay_harmless_even_where_warnings_are_errors() -> None:
-    # A JPEG whose MPO index is nonsense: Pillow warns. (pytest makes warnings errors here.)
+    # A JPEG whose MPO index is invalid: Pillow warns.
     mpo = bytearray(encoded(PHOTO, "MPO", save_all=True, append_images=[PHOTO], quality=90))
     at = mpo.index(b"MPF\0") + 4
     mpo[at + 8 : at + 20] = b"\xff" * 12
@@ -574,7 +574,7 @@ def test_warming_up_leaves_nothing_to_load() -> None:
     assert done.returncode == 0
 
 
-# --- the samples the application ships ---
+# --- the samples of the application ---
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.*")), ids=lambda path: path.name)
@@ -598,16 +598,16 @@ def test_the_samples_are_of_every_kind_and_not_heavy() -> None:
 
 
 def test_the_file_is_written_through_its_descriptor() -> None:
-    # An encoder that is given a real file writes into it without the interpreter's lock; the size must be right anyway.
+    # Encoders write to the descriptor of a real file, past Python's buffer.
     with tempfile.TemporaryFile() as file:
         report = Compressor().compress(encoded(PHOTO, "JPEG", quality=95), file, CompressOptions())
         assert os.fstat(file.fileno()).st_size == report.bytes_out
 
 
 def test_a_jpeg_is_read_in_one_go_and_a_tiff_is_not() -> None:
-    # Pillow reads as much for each strip of a TIFF: a file of 20 MB would be copied a million times.
-    picture = Image.effect_noise((400, 400), 80)
-    files = {kind: encoded(picture, kind) for kind in ("JPEG", "TIFF")}
-    blocks = {kind: open_picture(data, kind).decodermaxblock for kind, data in files.items()}  # type: ignore[arg-type]
+    # Pillow reads a block for each strip of a TIFF: a file of 20 MB would be copied a million times.
+    noise = Image.effect_noise((400, 400), 80)
+    files = {kind: encoded(noise, kind) for kind in ("JPEG", "TIFF")}
+    blocks = {kind: open_image(data, kind).decodermaxblock for kind, data in files.items()}  # type: ignore[arg-type]
     assert min(map(len, files.values())) > 65_536
     assert blocks == {"JPEG": len(files["JPEG"]), "TIFF": 65_536}

@@ -15,7 +15,7 @@ def never() -> bool:
 
 
 class Callers:
-    """Threads that hold places until they are let go; `running` names those that have one."""
+    """Threads that hold places until `go`; `running` lists those that have one."""
 
     def __init__(self, queue: FairQueue) -> None:
         self._queue = queue
@@ -85,7 +85,7 @@ def test_one_that_holds_places_for_long_leaves_a_place_to_the_others(callers: Ca
     assert "slow3" not in some.running, "slow has its share with slow2"
 
 
-def test_who_is_gone_waits_no_longer_and_takes_no_place() -> None:
+def test_an_abandoned_owner_takes_no_place() -> None:
     queue = FairQueue(1)
     with queue.place("a", never):
         with pytest.raises(ImageCancelled), queue.place("b", lambda: True):

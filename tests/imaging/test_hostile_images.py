@@ -1,4 +1,4 @@
-"""Files made to exhaust the server cost it neither time nor memory, and what looks like them is still read."""
+"""Files that are made to exhaust a server take neither time nor memory, and ordinary ones like them are read."""
 
 import json
 import struct
@@ -11,7 +11,7 @@ import pytest
 from hostile_images import (
     HOSTILE,
     MOST_BYTES,
-    avif_with_lying_size,
+    avif_with_false_size,
     html_comments,
     jpeg_of_many_scans,
     tiff,
@@ -26,9 +26,9 @@ from image_processor.imaging.formats import avif_coded_size, jpeg_markers, recog
 from image_processor.imaging.repair import repairs
 
 PHOTO = photo(160, 120)
-SECONDS = 600  # a decoder that a file stops takes hours
+SECONDS = 600  # a decoder that hangs takes hours
 MOST_MEMORY = 1_500_000_000
-# What becomes of them; the others become images.
+# The codes of their errors; the others become images.
 REFUSED = {
     "html_comments": "not_an_image",
     "spaces": "not_an_image",
@@ -49,9 +49,9 @@ REFUSED = {
     "tiff_with_giant_tile": "too_many_pixels",
     "tiff_of_many_strips": "unsupported_format",
     "tiff_of_many_tiny_tiles": "unsupported_format",
-    "avif_with_lying_size": "too_many_pixels",
-    "webp_with_lying_canvas": "truncated",
-    "webp_animation_with_lying_frames": "truncated",
+    "avif_with_false_size": "too_many_pixels",
+    "webp_with_false_canvas": "truncated",
+    "webp_animation_with_false_frames": "truncated",
 }
 CHILD = """
 import json, re, sys, tempfile
@@ -70,7 +70,7 @@ print(json.dumps([code, int(peak[1]) * 1000]))
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_file_takes_hours_or_more_memory_than_a_worker_has(name: str) -> None:
+def test_no_file_takes_hours_or_more_memory_than_an_image_may_use(name: str) -> None:
     source = HOSTILE[name]()
     assert len(source) <= MOST_BYTES
     done = subprocess.run(
@@ -99,7 +99,7 @@ def test_280_bytes_of_html_comments_are_recognised_in_linear_time() -> None:
         recognise(html_comments() + b"\n<html>")
 
 
-# ---- what looks like them is still read -------------------------------------------------------------------------
+# ---- ordinary files like them are read -------------------------------------------------------------------------
 
 
 def test_a_jpeg_of_100_scans_is_read_and_one_of_101_is_not() -> None:
@@ -147,7 +147,7 @@ def test_the_coded_size_of_an_avif_is_found_whatever_its_container_says() -> Non
     assert avif_coded_size(encoded(frames[0], "AVIF")) == (101, 55)
     assert avif_coded_size(encoded(frames[1], "AVIF")) == (101, 55)
     assert avif_coded_size(encoded(frames[0], "AVIF", save_all=True, append_images=frames[1:])) == (101, 55)
-    assert avif_coded_size(avif_with_lying_size(64)) == (64, 64)
+    assert avif_coded_size(avif_with_false_size(64)) == (64, 64)
     assert avif_coded_size(b"\0\0\0\x18ftypavif") == (0, 0)
 
 
@@ -175,7 +175,7 @@ def test_a_png_with_a_broken_checksum_is_repaired_whatever_its_depth_and_rows() 
         assert zlib.decompressobj().decompress(packed_anew) == rows
 
 
-def test_a_panic_of_the_squeezer_is_no_more_than_a_picture_it_cannot_squeeze() -> None:
+def test_an_image_on_which_oxipng_panics_is_written_without_it() -> None:
     frames = [photo(16, 12, seed=seed) for seed in range(3)]
     source = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     assert squeezed(source, 16 * 12 * 3) is not None

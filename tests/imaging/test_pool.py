@@ -1,4 +1,4 @@
-"""Functions run in processes of their own: bounded in time and memory, replaced when they die, never left behind."""
+"""Functions run in child processes: limited in time and memory, replaced when they die, never left behind."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pool() -> Iterator[ImagePool]:
-    """Two processes, and one for what is tried again."""
+    """Two processes, and one for retries."""
     alone = ImagePool(1, seconds=120, memory_bytes=MEMORY)
     pool = ImagePool(2, seconds=120, memory_bytes=MEMORY, alone=alone)
     yield pool
@@ -121,7 +121,7 @@ def test_what_needs_too_much_memory_fails_alone(pool: ImagePool) -> None:
     assert pool.run("job", never, os.getpid) == first
 
 
-def test_one_that_dies_is_tried_once_more_alone_and_then_given_up(pool: ImagePool, tmp_path: Path) -> None:
+def test_a_call_whose_process_dies_is_retried_once_alone(pool: ImagePool, tmp_path: Path) -> None:
     ran = tmp_path / "pids"
     with pytest.raises(Crashed):
         pool.run("job", never, reported, str(ran), "os.kill(os.getpid(), 9)")
@@ -129,7 +129,7 @@ def test_one_that_dies_is_tried_once_more_alone_and_then_given_up(pool: ImagePoo
     assert pool.run("job", never, os.getpid) not in pids(ran)
 
 
-def test_a_death_that_was_not_its_fault_costs_nothing(pool: ImagePool, tmp_path: Path) -> None:
+def test_a_call_whose_process_was_killed_by_chance_succeeds(pool: ImagePool, tmp_path: Path) -> None:
     ran = tmp_path / "pids"
     only_the_first_takes_long = f"time.sleep(600 if len(open({str(ran)!r}).readlines()) == 1 else 0) or 7"
     with ThreadPoolExecutor(1) as threads:
@@ -146,7 +146,7 @@ def test_an_idle_process_that_was_killed_is_replaced(pool: ImagePool) -> None:
     assert pool.run("job", never, os.getpid) != first
 
 
-def test_killed_again_and_again_the_pool_answers_every_call(pool: ImagePool, tmp_path: Path) -> None:
+def test_every_call_returns_although_processes_are_killed_again_and_again(pool: ImagePool, tmp_path: Path) -> None:
     ran, done = tmp_path / "pids", threading.Event()
     kills = 0
 
@@ -176,7 +176,7 @@ def test_killed_again_and_again_the_pool_answers_every_call(pool: ImagePool, tmp
     assert kills and crashed <= kills // 2
 
 
-def test_a_call_nobody_waits_for_is_ended_and_frees_its_place(pool: ImagePool, tmp_path: Path) -> None:
+def test_an_abandoned_call_ends_and_frees_its_place(pool: ImagePool, tmp_path: Path) -> None:
     ran = tmp_path / "pids"
     with pytest.raises(ImageCancelled):
         pool.run("job", lambda: bool(pids(ran)), reported, str(ran), "time.sleep(600)")
@@ -209,7 +209,7 @@ pool.run("job", lambda: False, reported, sys.argv[1], sys.argv[2])
 
 
 @pytest.mark.parametrize("busy", ["time.sleep(600)", "ctypes.PyDLL(None).sleep(600)", "all(iter(int, 1))"])
-def test_no_process_survives_the_kill_of_its_parent_whatever_it_does(tmp_path: Path, busy: str) -> None:
+def test_no_busy_process_survives_the_kill_of_its_parent(tmp_path: Path, busy: str) -> None:
     ran = tmp_path / "pids"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(ran), busy], cwd=ROOT, env=environment)
@@ -244,7 +244,7 @@ def test_what_c_libraries_print_becomes_one_line_of_the_log(
     assert capfd.readouterr().err == ""
 
 
-def test_a_job_of_slow_images_does_not_hold_up_another(hasty_pool: ImagePool) -> None:
+def test_a_job_of_slow_images_does_not_delay_another(hasty_pool: ImagePool) -> None:
     stop = threading.Event()
     with ThreadPoolExecutor(8) as threads:
         slow = [threads.submit(hasty_pool.run, "slow", stop.is_set, time.sleep, 600) for _ in range(8)]
