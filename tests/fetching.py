@@ -1,4 +1,4 @@
-"""A client whose answers carry their bodies, for tests."""
+"""A client whose responses carry their bodies, for tests."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -15,7 +15,7 @@ class BufferedClient:
         self.post, self.cut, self.close = self._client.post, self._client.cut, self._client.close
 
     def get(self, url: str, **options: Any) -> Response:
-        """The answer to a GET, with its body."""
+        """The response to a GET, with its body."""
         with BytesIO() as file:
-            answer = self._client.get(url, file, **options)
-            return replace(answer, body=file.getvalue())
+            response = self._client.get(url, file, **options)
+            return replace(response, body=file.getvalue())

@@ -1,7 +1,7 @@
-"""A web server on loopback that misbehaves on request, and a resolver that lies on request.
+"""A web server on loopback that misbehaves as a test needs it, and a name server with given responses.
 
-A behaviour is a function of a `Visit`; it writes raw bytes and returns True to go on with the same connection. The
-origin records what it saw: every request, and whether the client hung up while it was still busy.
+A behaviour is a function of a `Visit`; it writes raw bytes and returns True to keep the connection. The origin records
+what it saw: every request, and whether the client hung up while it was still sending.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class Visit:
                 return
 
     def hang(self) -> None:
-        """Say nothing until the client hangs up or the origin ends."""
+        """Send nothing until the client hangs up or the origin ends."""
         self.connection.settimeout(LIFETIME)
         with contextlib.suppress(OSError):
             self.connection.recv(1)
@@ -55,7 +55,7 @@ Behaviour = Callable[[Visit], bool | None]
 
 
 def answer(body: bytes = b"picture", status: str = "200 OK", **headers: str) -> Behaviour:
-    """A well-formed answer with a Content-Length; `headers` are written with - for _."""
+    """A well-formed response with a Content-Length; `headers` are written with - for _."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     whole = "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + body
@@ -105,7 +105,7 @@ def reset(head: bytes) -> Behaviour:
 
     def behave(visit: Visit) -> None:
         visit.send(head)
-        time.sleep(0.05)  # so that the client has read the head: a reset throws away what it has not
+        time.sleep(1)  # the client must have read the head: a reset discards what it has not
         visit.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     return behave
@@ -220,9 +220,9 @@ def _read_request(connection: socket.socket, number: int) -> Hit | None:
 
 
 class FakeResolver:
-    """A name server of our own: `names` maps a host to the socket addresses it answers with, or to an exception.
+    """A resolver: `names` maps a host to its socket addresses, or to an exception.
 
-    A callable value is asked each time. Names that are not there do not exist.
+    A callable value is called each time. Names that are not there do not exist.
     """
 
     def __init__(self, names: dict[str, object]) -> None:

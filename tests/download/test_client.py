@@ -1,4 +1,4 @@
-"""The guarded client against a hostile origin: what the origin saw, how long it took, how much memory."""
+"""The guarded client against a hostile origin: what the origin saw, what the client raised, how much memory it took."""
 
 import contextlib
 import gzip
@@ -32,8 +32,9 @@ from hostile_origin import (
     silent,
 )
 
+from image_processor.download import connector
 from image_processor.download.addresses import AllowedAddresses
-from image_processor.download.connector import is_this_machine
+from image_processor.download.name_lookup import MAX_RUNNING, NameLookup
 from image_processor.errors import (
     BlockedAddress,
     DNSFailure,
@@ -50,6 +51,10 @@ from image_processor.errors import (
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LIMIT = 100_000
+# Seconds that nothing takes on any machine: what takes longer hangs.
+PATIENCE = 120.0
+# A timeout that fires in a test. A loaded machine connects and sends a request long before it.
+SHORT = 2.0
 NewClient = Callable[..., BufferedClient]
 
 
@@ -60,12 +65,20 @@ def new_client() -> Iterator[NewClient]:
 
         def new(origin: HostileOrigin | None = None, *, allowed: str | None = None, **options: Any) -> BufferedClient:
             text = allowed if allowed is not None else (origin.address if origin else "")
-            options = {"connect_timeout": 1.0, "total_timeout": 60.0, "max_bytes": LIMIT} | options
+            options = {"connect_timeout": PATIENCE, "total_timeout": PATIENCE, "max_bytes": LIMIT} | options
             client = BufferedClient(user_agent="test/1 (+mailto:me)", allowed=AllowedAddresses.parse(text), **options)
             stack.callback(client.close)
             return client
 
         yield new
+
+
+@contextlib.contextmanager
+def soon(at_least: float = 0.0) -> Iterator[None]:
+    """What is inside takes at least so many seconds, and far less than anything that would end by itself."""
+    started = time.monotonic()
+    yield
+    assert at_least <= time.monotonic() - started < 60
 
 
 @pytest.fixture
@@ -94,7 +107,7 @@ def failure(client: BufferedClient, url: str, **options: Any) -> ImageError:
 # Fetching what a normal shop hosts
 
 
-def test_a_picture_arrives_with_its_status_and_headers(origin: HostileOrigin, new_client: NewClient) -> None:
+def test_an_image_arrives_with_its_status_and_headers(origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes["/a.jpg"] = answer(b"picture", Content_Type="image/jpeg")
     got = new_client(origin).get(origin.url("/a.jpg#part"))
     assert (got.status, got.body, origin.paths()) == (200, b"picture", ["/a.jpg"])
@@ -182,7 +195,7 @@ def test_what_a_server_says_unasked_is_not_taken_for_the_next_answer(
     origin.routes["/a.jpg"] = speaks_on
     client = new_client(origin)
     assert client.get(origin.url("/a.jpg")).body == b"hi"
-    assert spoken.wait(5)
+    assert spoken.wait(PATIENCE)
     assert client.get(origin.url("/a.jpg")).status == 200
     assert [hit.connection for hit in origin.hits] == [1, 2]
 
@@ -313,28 +326,31 @@ def test_two_different_lengths_spoil_the_answer_whatever_its_status(
     assert "/a.jpg" not in origin.paths()
 
 
-def test_a_connection_in_other_hands_is_not_cut_by_the_deadline_before(
+def test_a_connection_that_another_request_uses_is_not_cut_by_the_deadline_before(
     origin: HostileOrigin, new_client: NewClient
 ) -> None:
-    asked, release = threading.Event(), threading.Event()
+    asked, failed, release = threading.Event(), threading.Event(), threading.Event()
 
     def stuck() -> list[tuple[str, int]]:
         asked.set()
-        release.wait(20)
+        release.wait(PATIENCE)
         return []
 
+    def after_the_failure(visit: Visit) -> bool:
+        visit.send(OK + b"Content-Length: 4\r\n\r\n")
+        failed.wait(PATIENCE)
+        visit.send(b"late")
+        return True
+
     resolver = FakeResolver({"shop.example": [(LOOPBACK, origin.port)], "stuck.example": stuck})
-    slowly = b"s" * 20
-    origin.routes |= {
-        "/a": redirect("http://stuck.example/"),
-        "/b": dripping(OK + b"Content-Length: 20\r\n\r\n", slowly, pause=0.05),
-    }
-    client = new_client(resolver=resolver, allowed=origin.address, connect_timeout=5.0, total_timeout=0.6)
+    origin.routes |= {"/a": redirect("http://stuck.example/"), "/b": after_the_failure}
+    client = new_client(resolver=resolver, allowed=origin.address, total_timeout=SHORT)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(failure, client, "http://shop.example/a")
-        assert asked.wait(5)
-        assert client.post("http://shop.example/b", body=b"", headers={}, timeout=5.0).body == slowly
-        assert first.result(timeout=5).retryable
+        first.add_done_callback(lambda _: failed.set())
+        assert asked.wait(PATIENCE)
+        assert client.post("http://shop.example/b", body=b"", headers={}, timeout=PATIENCE).body == b"late"
+        assert first.result(PATIENCE).retryable
     release.set()
     assert [hit.connection for hit in origin.hits] == [1, 1]
 
@@ -458,12 +474,12 @@ def test_an_allowed_address_is_open_for_its_port_only(
 def test_this_machine_is_recognised_by_any_of_its_addresses() -> None:
     import ipaddress
 
-    assert is_this_machine(ipaddress.ip_address(LOOPBACK))
-    assert not is_this_machine(ipaddress.ip_address("93.184.215.14"))
+    assert connector.is_this_machine(ipaddress.ip_address(LOOPBACK))
+    assert not connector.is_this_machine(ipaddress.ip_address("93.184.215.14"))
     own = {
         ipaddress.ip_address(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
     }
-    assert all(map(is_this_machine, own))
+    assert all(map(connector.is_this_machine, own))
 
 
 @pytest.mark.parametrize(
@@ -478,7 +494,7 @@ def test_what_is_no_fetchable_url_never_gets_to_a_name_server(url: str, new_clie
     assert resolver.asked == []
 
 
-def test_the_environment_has_no_say(
+def test_the_environment_is_ignored(
     origin: HostileOrigin, secret: HostileOrigin, new_client: NewClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -629,10 +645,8 @@ def test_every_hop_is_checked_like_a_first_url(
 def test_the_body_of_a_redirect_is_not_read(origin: HostileOrigin, new_client: NewClient) -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: /b.jpg\r\nContent-Length: 500000000\r\n\r\n"
     origin.routes |= {"/a.jpg": endless(head, b"x" * 65_536), "/b.jpg": answer()}
-    started = time.monotonic()
     assert new_client(origin).get(origin.url("/a.jpg")).body == b"picture"
     assert origin.wait_for_abort()
-    assert time.monotonic() - started < 3
 
 
 def test_a_redirect_without_a_target_is_just_an_answer(origin: HostileOrigin, new_client: NewClient) -> None:
@@ -648,14 +662,13 @@ def test_a_redirect_to_bare_utf8_is_understood(origin: HostileOrigin, new_client
 
 def test_one_deadline_covers_all_hops(origin: HostileOrigin, new_client: NewClient) -> None:
     def slow(visit: Visit) -> bool:
-        visit.ended.wait(0.4)
+        visit.ended.wait(SHORT / 2)
         visit.send(b"HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n")
         return True
 
     origin.routes["/a"] = slow
-    started = time.monotonic()
-    assert isinstance(failure(new_client(origin, total_timeout=1.0), origin.url("/a")), FetchTimeout)
-    assert 0.9 < time.monotonic() - started < 2.0
+    with soon(at_least=SHORT):  # the fifth redirect would come later
+        assert isinstance(failure(new_client(origin, total_timeout=SHORT), origin.url("/a")), FetchTimeout)
 
 
 # Bounds
@@ -668,34 +681,32 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
     "behaviour",
     [
         silent,
-        dripping(b"", b"HTTP/1.1 200 OK\r\n" * 100),
-        dripping(OK, b"X-Slow: yes\r\n" * 100),
-        dripping(OK + b"Content-Length: 1000\r\n\r\n", b"x" * 1000),
-        dripping(OK + b"\r\n", b"x" * 1000),
-        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 200),
-        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"e" * 1000),
-        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"T: t\r\n" * 200),
-        dripping(b"", CONTINUE * 100, pause=0.01),
-        dripping(b"HTTP/1.1 302 Found\r\n", b"Location: /a\r\n" * 100),
+        dripping(b"", b"HTTP/1.1 200 OK\r\n" * 300),
+        dripping(OK, b"X-Slow: " + b"y" * 5_000),
+        dripping(OK + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000),
+        dripping(OK + b"\r\n", b"x" * 5_000),
+        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1_000),
+        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"e" * 5_000),
+        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"T: t\r\n" * 1_000),
+        dripping(b"", CONTINUE * 1_000, pause=0.01),
+        dripping(b"HTTP/1.1 302 Found\r\n", b"Location: /" + b"a" * 5_000),
     ],
     ids="silent status headers length close chunks extension trailer continue redirect".split(),
 )
 def test_nothing_outlasts_the_deadline(behaviour: Any, origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes["/a.jpg"] = behaviour
-    started = time.monotonic()
-    error = failure(new_client(origin, total_timeout=0.6), origin.url("/a.jpg"))
+    with soon(at_least=SHORT):
+        error = failure(new_client(origin, total_timeout=SHORT), origin.url("/a.jpg"))
     assert isinstance(error, FetchTimeout) and error.retryable
-    assert 0.5 < time.monotonic() - started < 1.6
     assert behaviour is silent or origin.wait_for_abort()
 
 
 def test_the_deadline_cuts_a_kept_connection_too(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/fast": answer(), "/slow": dripping(OK + b"Content-Length: 1000\r\n\r\n", b"x" * 1000)}
-    client = new_client(origin, total_timeout=0.6)
-    client.get(origin.url("/fast"))
-    started = time.monotonic()
-    assert isinstance(failure(client, origin.url("/slow")), FetchTimeout)
-    assert time.monotonic() - started < 1.6
+    origin.routes |= {"/fast": answer(), "/slow": dripping(OK + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000)}
+    client = new_client(origin, total_timeout=SHORT)
+    client.post(origin.url("/fast"), body=b"", headers={}, timeout=PATIENCE)
+    with soon():
+        assert isinstance(failure(client, origin.url("/slow")), FetchTimeout)
     assert [hit.connection for hit in origin.hits] == [1, 1]
 
 
@@ -705,16 +716,16 @@ def test_the_deadline_cuts_a_kept_connection_that_a_redirect_led_to(
     with HostileOrigin() as other, ThreadPoolExecutor(1) as pool:
         other.routes |= {"/fast": answer(), "/silent": silent}
         origin.routes["/a"] = redirect(other.url("/silent"))
-        client = new_client(allowed=f"{origin.address},{other.address}", total_timeout=0.6)
-        client.get(other.url("/fast"))
+        client = new_client(allowed=f"{origin.address},{other.address}", total_timeout=SHORT)
+        client.post(other.url("/fast"), body=b"", headers={}, timeout=PATIENCE)
         failed = pool.submit(failure, client, origin.url("/a"))
-        assert isinstance(failed.result(timeout=5), FetchTimeout)
+        assert isinstance(failed.result(PATIENCE), FetchTimeout)
         assert [hit.connection for hit in other.hits] == [1, 1]
 
 
-def test_a_timeout_tells_a_slow_server_from_a_dead_one(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/slow": dripping(OK + b"\r\n", b"x" * 1000), "/dead": silent}
-    client = new_client(origin, total_timeout=0.3)
+def test_a_timeout_distinguishes_a_slow_server_from_a_dead_one(origin: HostileOrigin, new_client: NewClient) -> None:
+    origin.routes |= {"/slow": dripping(OK + b"\r\n", b"x" * 5_000), "/dead": silent}
+    client = new_client(origin, total_timeout=SHORT)
     assert [failure(client, origin.url(path)).answered for path in ("/slow", "/dead")] == [True, False]
 
 
@@ -749,32 +760,30 @@ def test_headers_without_end_are_cut(head: bytes, origin: HostileOrigin, new_cli
 @pytest.mark.parametrize("at", ["connect", "lookup"])
 def test_a_dead_machine_costs_the_connect_timeout(at: str, new_client: NewClient) -> None:
     release = threading.Event()
-    started = time.monotonic()
-    with full_backlog() as port:
+    with full_backlog() as port, soon(at_least=0.5):
         names: dict[str, object] = {
-            "dead.example": [(LOOPBACK, port)],
-            "stuck.example": lambda: release.wait(20) and [],
+            "connect.example": [(LOOPBACK, port)],
+            "lookup.example": lambda: release.wait(PATIENCE) and [],
         }
         client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=0.5)
-        url = "http://dead.example/" if at == "connect" else "http://stuck.example/"
-        error = failure(client, url)
+        error = failure(client, f"http://{at}.example/")
     release.set()
     assert isinstance(error, FetchTimeout if at == "connect" else DNSFailure)
     assert error.retryable and not error.answered
-    assert 0.4 < time.monotonic() - started < 1.5
 
 
-def test_a_dead_first_address_leaves_time_for_the_second(origin: HostileOrigin, new_client: NewClient) -> None:
+def test_a_dead_first_address_leaves_time_for_the_second_which_is_then_the_first(
+    origin: HostileOrigin, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, connect = [], connector._connect
+    monkeypatch.setattr(connector, "_connect", lambda to, deadline: tried.append(to[1]) or connect(to, deadline))
+    origin.routes["/"] = raw(OK + b"Connection: close\r\n\r\npicture")
     with full_backlog() as port:
         names: dict[str, object] = {"shop.example": [(LOOPBACK, port), (LOOPBACK, origin.port)]}
-        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names))
-        origin.routes["/"] = raw(OK + b"Connection: close\r\n\r\npicture")
-        started = time.monotonic()
-        assert client.get("http://shop.example/").body == b"picture"
-        assert 0.4 < time.monotonic() - started < 0.9  # half of the connect timeout
-        started = time.monotonic()
-        assert client.get("http://shop.example/").body == b"picture"
-        assert time.monotonic() - started < 0.4  # the one that works is remembered
+        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=2 * SHORT)
+        for _ in range(2):
+            assert client.get("http://shop.example/").body == b"picture"
+    assert tried == [port, origin.port, origin.port]
 
 
 def test_a_refused_connection_is_worth_another_attempt(new_client: NewClient) -> None:
@@ -820,7 +829,6 @@ def test_a_byte_beyond_the_limit_is_too_large_and_memory_stays_flat(
 ) -> None:
     origin.routes["/a.jpg"] = behaviour
     client = new_client(origin)
-    started = time.monotonic()
     tracemalloc.start()
     try:
         error = failure(client, origin.url("/a.jpg"))
@@ -829,7 +837,6 @@ def test_a_byte_beyond_the_limit_is_too_large_and_memory_stays_flat(
         tracemalloc.stop()
     assert isinstance(error, TooLarge) and not error.retryable
     assert peak < 3_000_000
-    assert time.monotonic() - started < 3
 
 
 def test_an_error_keeps_nothing_of_the_download_alive(origin: HostileOrigin, new_client: NewClient) -> None:
@@ -848,7 +855,7 @@ def test_an_error_keeps_nothing_of_the_download_alive(origin: HostileOrigin, new
 
 def test_many_exchanges_that_time_out_leave_no_descriptor(origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes["/a.jpg"] = silent
-    client = new_client(origin, total_timeout=0.5)
+    client = new_client(origin, total_timeout=SHORT)
     failure(client, origin.url("/a.jpg"))
     before = len(os.listdir("/proc/self/fd"))
     with ThreadPoolExecutor(16) as pool:
@@ -969,7 +976,7 @@ def test_one_lookup_serves_all_threads_that_ask_meanwhile(origin: HostileOrigin,
     origin.routes["/"] = answer()
     never = threading.Event()  # the name server takes its second: time enough for eight threads to ask
     resolver = FakeResolver({"shop.example": lambda: never.wait(1) or [(LOOPBACK, origin.port)]})
-    client = new_client(origin, resolver=resolver, connect_timeout=4.0)
+    client = new_client(origin, resolver=resolver)
     with ThreadPoolExecutor(8) as pool:
         fetches = [pool.submit(client.get, "http://shop.example/") for _ in range(8)]
         assert [fetch.result().body for fetch in fetches] == [b"picture"] * 8
@@ -978,33 +985,33 @@ def test_one_lookup_serves_all_threads_that_ask_meanwhile(origin: HostileOrigin,
 
 def test_a_stuck_name_server_is_asked_by_one_thread_per_name(new_client: NewClient) -> None:
     release = threading.Event()
-    resolver = FakeResolver({"stuck.example": lambda: release.wait(20) and []})
-    client = new_client(resolver=resolver, connect_timeout=0.3)
-    started = time.monotonic()
-    for _ in range(5):
-        assert isinstance(failure(client, "http://stuck.example/"), DNSFailure)
-    assert time.monotonic() - started < 1.0  # those who join an overdue lookup do not wait again
+    resolver = FakeResolver({"stuck.example": lambda: release.wait(PATIENCE) and []})
+    client = new_client(resolver=resolver, connect_timeout=SHORT)
+    with soon():  # those who join an overdue lookup do not wait again
+        for _ in range(40):
+            assert isinstance(failure(client, "http://stuck.example/"), DNSFailure)
     assert resolver.asked == ["stuck.example"]
     release.set()
 
 
-def test_stuck_lookups_are_capped(new_client: NewClient) -> None:
-    from image_processor.download.name_lookup import MAX_RUNNING, NameLookup
-
+def test_stuck_lookups_are_capped() -> None:
     release = threading.Event()
     asked: list[str] = []
 
     def stuck(host: str, port: int) -> list[tuple[str, int]]:
         asked.append(host)
-        release.wait(20)
+        release.wait(PATIENCE)
         return []
 
     lookup = NameLookup(stuck)
     for number in range(MAX_RUNNING + 5):
         with pytest.raises(DNSFailure):
             lookup.find(f"{number}.example", 80, 0.01, lambda: None)
+    with soon():
+        while len(asked) < MAX_RUNNING:
+            time.sleep(0.01)
     release.set()
-    assert len(asked) == MAX_RUNNING
+    assert asked == [f"{number}.example" for number in range(MAX_RUNNING)]
 
 
 # TLS
@@ -1099,7 +1106,7 @@ def test_https_to_a_server_that_speaks_http_is_a_tls_error(origin: HostileOrigin
     assert isinstance(error, TLSError) and not error.retryable
 
 
-def test_a_redirect_from_https_to_http_is_followed_for_pictures(
+def test_a_redirect_from_https_to_http_is_followed_for_images(
     authority: trustme.CA, ca_bundle: str, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes["/b"] = answer()
@@ -1109,21 +1116,18 @@ def test_a_redirect_from_https_to_http_is_followed_for_pictures(
 
 
 def test_the_deadline_cuts_through_tls(authority: trustme.CA, ca_bundle: str, new_client: NewClient) -> None:
-    routes = {"/a": dripping(OK + b"Content-Length: 1000\r\n\r\n", b"x" * 1000)}
+    routes = {"/a": dripping(OK + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000)}
     with HostileOrigin(routes, tls=server_context(authority, LOOPBACK)) as origin:
-        started = time.monotonic()
-        error = failure(new_client(origin, ca_bundle=ca_bundle, total_timeout=0.6), origin.url("/a"))
+        with soon(at_least=SHORT):
+            error = failure(new_client(origin, ca_bundle=ca_bundle, total_timeout=SHORT), origin.url("/a"))
         assert isinstance(error, FetchTimeout)
-        assert 0.5 < time.monotonic() - started < 1.6
 
 
 def test_a_handshake_that_hangs_costs_the_connect_timeout(new_client: NewClient) -> None:
-    with socket.create_server((LOOPBACK, 0)) as mute:
-        started = time.monotonic()
-        client = new_client(allowed=LOOPBACK, connect_timeout=0.5, total_timeout=60.0)
+    with socket.create_server((LOOPBACK, 0)) as mute, soon(at_least=0.5):
+        client = new_client(allowed=LOOPBACK, connect_timeout=0.5)
         error = failure(client, f"https://{LOOPBACK}:{mute.getsockname()[1]}/")
     assert isinstance(error, FetchTimeout)
-    assert time.monotonic() - started < 20
 
 
 # Posting
@@ -1153,14 +1157,13 @@ def test_the_answer_to_a_post_is_cut_at_4_kb(head: bytes, origin: HostileOrigin,
 
 
 def test_a_post_is_bounded_in_time(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/silent": silent, "/drip": dripping(OK + b"Content-Length: 1000\r\n\r\n", b"x" * 1000)}
+    origin.routes |= {"/silent": silent, "/drip": dripping(OK + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000)}
     client = new_client(origin)
-    started = time.monotonic()
-    with pytest.raises(FetchTimeout):
-        client.post(origin.url("/silent"), body=b"{}", headers={}, timeout=0.4)
-    # The status is there and counts; that the rest drips is the receiver's own affair.
-    assert client.post(origin.url("/drip"), body=b"{}", headers={}, timeout=0.4).status == 200
-    assert time.monotonic() - started < 2.0
+    with soon():
+        with pytest.raises(FetchTimeout):
+            client.post(origin.url("/silent"), body=b"{}", headers={}, timeout=SHORT)
+        # The status has arrived and counts; it does not matter that the rest drips.
+        assert client.post(origin.url("/drip"), body=b"{}", headers={}, timeout=SHORT).status == 200
 
 
 def test_a_post_reaches_no_private_address_but_its_own_inbox(origin: HostileOrigin, new_client: NewClient) -> None:
@@ -1181,15 +1184,15 @@ def test_a_post_reaches_no_private_address_but_its_own_inbox(origin: HostileOrig
 
 
 @pytest.mark.parametrize("where", ["silent", "dripping", "lookup", "connect", "handshake"])
-def test_an_exchange_that_nobody_waits_for_is_cut(where: str, origin: HostileOrigin, new_client: NewClient) -> None:
+def test_an_abandoned_exchange_is_cut(where: str, origin: HostileOrigin, new_client: NewClient) -> None:
     release, abandoned = threading.Event(), threading.Event()
-    origin.routes |= {"/silent": silent, "/dripping": dripping(OK + b"\r\n", b"x" * 1000)}
+    origin.routes |= {"/silent": silent, "/dripping": dripping(OK + b"\r\n", b"x" * 5_000)}
     with full_backlog() as port, socket.create_server((LOOPBACK, 0)) as mute, ThreadPoolExecutor(1) as pool:
         names: dict[str, object] = {
-            "stuck.example": lambda: release.wait(60) and [],
+            "stuck.example": lambda: release.wait(PATIENCE) and [],
             "dead.example": [(LOOPBACK, port)],
         }
-        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=60.0, total_timeout=60.0)
+        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names))
         urls = {
             "lookup": "http://stuck.example/",
             "connect": "http://dead.example/",
@@ -1199,9 +1202,8 @@ def test_an_exchange_that_nobody_waits_for_is_cut(where: str, origin: HostileOri
         fetch = pool.submit(failure, client, url, is_abandoned=abandoned.is_set)
         assert where not in ("silent", "dripping") or origin.wait_for_hits(1)
         abandoned.set()
-        started = time.monotonic()
-        error = fetch.result(timeout=60)
-        assert time.monotonic() - started < 20
+        with soon():
+            error = fetch.result(PATIENCE)
         release.set()
     assert isinstance(error, FetchTimeout) and error.retryable
 
@@ -1214,28 +1216,29 @@ def test_a_cut_ends_what_is_under_way_at_once_and_nothing_more(
 
     def stuck() -> list[Any]:
         asked.set()
-        release.wait(20)
+        release.wait(PATIENCE)
         return []
 
-    origin.routes |= {"/silent": silent, "/dripping": dripping(OK + b"\r\n", b"x" * 1000), "/a.jpg": answer()}
+    origin.routes |= {"/silent": silent, "/dripping": dripping(OK + b"\r\n", b"x" * 5_000), "/a.jpg": answer()}
     with full_backlog() as port, ThreadPoolExecutor(1) as pool:
         names: dict[str, object] = {"stuck.example": stuck, "dead.example": [(LOOPBACK, port)]}
         resolver = FakeResolver(names)
-        client = new_client(allowed=LOOPBACK, resolver=resolver, connect_timeout=10.0, total_timeout=10.0)
+        client = new_client(allowed=LOOPBACK, resolver=resolver)
         urls = {"lookup": "http://stuck.example/", "connect": "http://dead.example/"}
         fetch = pool.submit(failure, client, urls.get(where, origin.url(f"/{where}")))
         if where == "lookup":
-            assert asked.wait(5)
+            assert asked.wait(PATIENCE)
             failure(client, "http://nowhere.example/")  # its lookup cannot begin before the other one waits
         elif where == "connect":
             while "dead.example" not in resolver.asked:
                 assert not fetch.done()
+                time.sleep(0.01)
         else:
             assert origin.wait_for_hits(1)
-        started = time.monotonic()
-        while not fetch.done():  # the connection may be a moment from being made when the first cut comes
-            client.cut()
-            assert time.monotonic() - started < 2.0
+        with soon():
+            while not fetch.done():  # the connection may be a moment from being made when the first cut comes
+                client.cut()
+                time.sleep(0.01)
         error = fetch.result()
         release.set()
     assert isinstance(error, FetchConnectionError) and error.retryable
