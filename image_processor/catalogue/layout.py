@@ -19,6 +19,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _HEAD_CHARS = 1_000_000
 _HEAD_RECORDS = 25
 _SAMPLE_RECORDS = 200
+_LISTED_COLUMNS = 30
 
 # A header cell is compared by its letters alone, in lower case: “S. No.”, “S.No”, “ SNO ” are one spelling.
 _MEANINGS = {
@@ -34,43 +35,26 @@ _EXPECTED = f"Expected the columns “{SERIAL}” (or “Serial Number”), “{
 
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_FOREIGN_TEXT = (
-    (re.compile(r"\s*<(?:!doctype|html|head|body|table|!--)", re.IGNORECASE), "an HTML page"),
-    (re.compile(r"\s*<\?xml|\s*<[a-z]", re.IGNORECASE), "an XML document"),
-    (re.compile(r"\s*[\[{]\s*[\[{\"\]}]"), "a JSON document"),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How the uploaded file is written, and how its output.csv and errors.csv will be.
 
-    `encoding` is the Python codec. `sep_line`: Excel's `sep=;` stands in the first line. `skip_initial_space`: blanks
-    follow the delimiters, outside the quotes.
+    `sep_line`: the first line is Excel's `sep=;`. `skip_initial_space`: blanks follow the delimiters, outside the
+    quotes.
     """
 
-    encoding: str
-    bom: bool
-    delimiter: str
-    line_terminator: str
+    encoding: Encoding
+    delimiter: str = ","
+    line_terminator: str = "\r\n"
     sep_line: bool = False
     skip_initial_space: bool = False
-
-    @property
-    def charset(self) -> str:
-        """The name for a Content-Type header (IANA); UTF-16 without a byte order mark has to name the byte order."""
-        if self.encoding == "cp1252":
-            return "windows-1252"
-        return (
-            "utf-16"
-            if self.bom and self.encoding.startswith("utf-16")
-            else self.encoding.replace("-le", "le").replace("-be", "be")
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The number of columns, and the places (from 0) of those that mean something."""
+    """The number of columns, and the places (from 0) of those that are used here."""
 
     width: int
     serial: int
@@ -80,19 +64,18 @@ class Columns:
     error: tuple[int, ...] = ()
 
     @property
-    def meaningful(self) -> tuple[int, int, int]:
+    def required(self) -> tuple[int, int, int]:
         """The places of serial, name and URLs."""
         return self.serial, self.name, self.urls
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the table begins: the dialect, the header and its columns, and what stands above the header.
+    """The dialect, the header and its columns, and the lines above the header.
 
-    `lines_above` counts the physical lines before the header, `titles` are those with text: (line, text).
+    `lines_above` counts them; `titles` are those with text: (line, text).
     """
 
-    encoding: Encoding
     dialect: Dialect
     header: list[str]
     columns: Columns
@@ -106,7 +89,6 @@ class _Header:
     cells: list[str]
     first_line: int
     last_line: int
-    above: list[tuple[int, list[str]]]
 
     @property
     def recognised(self) -> int:
@@ -121,7 +103,6 @@ def recognise_layout(source: Source, encoding: Encoding, called: str) -> Layout:
     """
     with open_text(source, encoding) as text:
         head = text.read(_HEAD_CHARS)
-    _refuse_foreign_text(head, called)
     lines = io.StringIO(head, newline="").readlines()
     sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
     header = _find_header(head, first_choice=sep[1] if sep else ",")
@@ -130,11 +111,9 @@ def recognise_layout(source: Source, encoding: Encoding, called: str) -> Layout:
     columns = _columns(header.cells, header.first_line)
     end = _LINE_END.search(lines[header.last_line - 1])
     spaced = _blanks_before_quotes(lines[header.first_line - 1 :], header.delimiter)
-    dialect = Dialect(
-        encoding.name, bool(encoding.bom), header.delimiter, end[0] if end else "\r\n", sep is not None, spaced
-    )
-    titles = [(line, _joined(cells)) for line, cells in header.above if _joined(cells)]
-    return Layout(encoding, dialect, header.cells, columns, header.first_line - 1, titles[1:] if sep else titles)
+    dialect = Dialect(encoding, header.delimiter, end[0] if end else "\r\n", sep is not None, spaced)
+    titles = _titles(lines[: header.first_line - 1], header.delimiter)
+    return Layout(dialect, header.cells, columns, header.first_line - 1, titles[1:] if sep else titles)
 
 
 def _find_header(head: str, first_choice: str) -> _Header | None:
@@ -146,14 +125,12 @@ def _find_header(head: str, first_choice: str) -> _Header | None:
 
 def _candidates(head: str, delimiter: str) -> Iterator[_Header]:
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
-    above: list[tuple[int, list[str]]] = []
+    first_line = 1
     try:
-        for _ in range(_HEAD_RECORDS):
+        for cells in itertools.islice(reader, _HEAD_RECORDS):
+            yield _Header(delimiter, cells, first_line, reader.line_num)
             first_line = reader.line_num + 1
-            cells = next(reader)
-            yield _Header(delimiter, cells, first_line, reader.line_num, above.copy())
-            above.append((first_line, cells))
-    except (StopIteration, csv.Error):  # the end, or a monstrous cell; what was found before counts
+    except csv.Error:  # a monstrous cell; what was found before counts
         return
 
 
@@ -161,39 +138,33 @@ def _meanings(cells: Iterable[str]) -> list[str | None]:
     return [_MEANING_OF.get("".join(filter(str.isalpha, cell[:200])).lower()) for cell in cells]
 
 
+def _titles(lines: Iterable[str], delimiter: str) -> list[tuple[int, str]]:
+    texts = ((number, line.strip(delimiter + '"' + " \t\r\n")) for number, line in enumerate(lines, start=1))
+    return [(number, shorten(text)) for number, text in texts if text]
+
+
 def _columns(cells: list[str], line: int) -> Columns:
     if len(cells) > MAX_COLUMNS:
-        raise InvalidCSV.whole_file(
-            "too_many_columns",
-            f"The header has {len(cells):,} columns; at most {MAX_COLUMNS:,} are read.",
-            "Remove the columns that are not needed.",
-            line=line,
-        )
-    places = {meaning: [at for at, other in enumerate(_meanings(cells)) if other == meaning] for meaning in _MEANINGS}
-    problems = [problem for meaning in _REQUIRED if (problem := _column_problem(meaning, places[meaning], cells, line))]
-    if problems:
+        detail = f"The header has {len(cells):,} columns; at most {MAX_COLUMNS:,} are allowed."
+        hint = "Remove the columns that are not needed."
+        raise InvalidCSV.whole_file("too_many_columns", detail, hint, line=line)
+    meanings = _meanings(cells)
+    places = {meaning: [at for at, other in enumerate(meanings) if other == meaning] for meaning in _MEANINGS}
+    wrong = [meaning for meaning in _REQUIRED if len(places[meaning]) != 1]
+    if problems := [_column_problem(meaning, places[meaning], cells, line) for meaning in wrong]:
         raise InvalidCSV(" ".join(problem.detail for problem in problems) + f" {problems[0].hint}", problems)
     serial, name, urls = (places[meaning][0] for meaning in _REQUIRED)
     return Columns(len(cells), serial, name, urls, tuple(places[OUTPUT]), tuple(places[ERROR]))
 
 
-def _column_problem(meaning: str, places: Sequence[int], cells: list[str], line: int) -> CSVProblem | None:
-    if len(places) == 1:
-        return None
-    found = ", ".join(f"“{shorten(cell.strip(), 60)}”" for cell in cells[:30]) + (", …" if len(cells) > 30 else "")
+def _column_problem(meaning: str, places: Sequence[int], cells: list[str], line: int) -> CSVProblem:
+    found = ", ".join(f"“{shorten(cell.strip(), 60)}”" for cell in cells[:_LISTED_COLUMNS])
+    hint = f"{_EXPECTED}; found {found}{', …' * (len(cells) > _LISTED_COLUMNS)}."
+    value = shorten(", ".join(cells[place] for place in places), 200)
     if places:
-        code, detail = "duplicate_column", f"The column “{meaning}” is there {len(places)} times."
-    else:
-        code, detail = "missing_column", f"The column “{meaning}” is missing."
-    value = ", ".join(cells[place] for place in places)
-    return CSVProblem(line, None, meaning, shorten(value, 200), code, detail, f"{_EXPECTED}; found {found}.")
-
-
-def _refuse_foreign_text(head: str, called: str) -> None:
-    kind = next((kind for pattern, kind in _FOREIGN_TEXT if pattern.match(head)), None)
-    if kind:
-        hint = "Export the catalogue as CSV and upload that."
-        raise InvalidCSV.whole_file("not_a_csv", f"{called} is {kind}, not a CSV file.", hint)
+        detail = f"The column “{meaning}” appears {len(places)} times."
+        return CSVProblem(line, None, meaning, value, "duplicate_column", detail, hint)
+    return CSVProblem(line, None, meaning, value, "missing_column", f"The column “{meaning}” is missing.", hint)
 
 
 def _no_header(head: str, called: str) -> InvalidCSV:
@@ -203,15 +174,11 @@ def _no_header(head: str, called: str) -> InvalidCSV:
         return InvalidCSV.whole_file("empty_file", f"{called} contains nothing but empty lines.", hint)
     return InvalidCSV.whole_file(
         "no_header",
-        f"No header line was found. {_EXPECTED}; found “{shorten(first, 100)}” in the first line.",
+        f"No header line was found. {_EXPECTED}; found “{shorten(first)}” in the first line.",
         "Put the names of the columns into the first line, separated by commas.",
         line=1,
         value=first,
     )
-
-
-def _joined(cells: Iterable[str]) -> str:
-    return " ".join(cell.strip() for cell in cells if cell.strip())
 
 
 def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:
@@ -229,5 +196,5 @@ def _is_rectangular(lines: list[str], delimiter: str, skip_initial_space: bool) 
     try:
         width = len(next(reader))
         return all(len(cells) <= width for cells in itertools.islice(reader, _SAMPLE_RECORDS))
-    except (StopIteration, csv.Error):
+    except csv.Error:
         return False

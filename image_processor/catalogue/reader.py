@@ -1,14 +1,14 @@
 """The catalogue: an uploaded CSV that is checked, read and surveyed.
 
-pandas reads all cells of all rows, in chunks. What it cannot see is found in one strict pass before (`records`). pandas
-is imported where it is used: that takes half a second, and the start of the program must not wait for it.
+pandas reads all cells of all rows, in chunks, after one strict pass over the file (`records`). It is imported where it
+is used: that takes half a second, and the start of the program must not wait for it.
 """
 
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any
 
 from image_processor.catalogue.encoding import Encoding, Source, likely_encoding, size_of, true_encoding
 from image_processor.catalogue.layout import recognise_layout
@@ -22,7 +22,8 @@ from image_processor.urls import host_of
 # Rows are read in pieces of about this size, so that memory does not grow with the catalogue.
 _CHUNK_BYTES = 4_000_000
 _MAX_CHUNK_ROWS = 1_000
-# Problems kept in memory. The others are found again when somebody asks: a hostile file has millions.
+_SPLIT = "Split the catalogue into several files."
+# Problems kept in memory. The others are read from the file again when needed: a hostile file has millions.
 _PROBLEMS_KEPT = 1_000
 
 
@@ -38,8 +39,6 @@ class CSVLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """What is known of a catalogue once every row was read."""
-
     valid_row_count: int
     hosts: dict[str, int]
     problems: Sequence[CSVProblem]
@@ -50,8 +49,8 @@ class ProductCSV:
     """An uploaded catalogue. Made by `read_products`.
 
     `dialect`: how the file is written, and its results will be. `header`: its cells. `columns`: their places.
-    `row_count`: the data rows. The other figures need every row to be read and checked, which is done when one of them
-    is first asked for. Then UploadTooLarge is raised when the valid rows have more images than `limits` allow.
+    `row_count`: the data rows. The other properties need every row to be read and checked, which is done when the first
+    of them is used. Then UploadTooLarge is raised when the valid rows have more images than `limits` allow.
     """
 
     def __init__(self, source: Source, encoding: Encoding, called: str, limits: CSVLimits) -> None:
@@ -74,7 +73,7 @@ class ProductCSV:
 
     @property
     def hosts(self) -> dict[str, int]:
-        """How many URLs of the valid rows each host has."""
+        """The number of URLs in the valid rows, by host."""
         return self._surveyed.hosts
 
     @property
@@ -89,7 +88,7 @@ class ProductCSV:
 
     @property
     def image_count(self) -> int:
-        """How many URLs the valid rows have; empty slots do not count."""
+        """The number of URLs in the valid rows; empty slots do not count."""
         return sum(self.hosts.values())
 
     @property
@@ -122,7 +121,7 @@ class ProductCSV:
         return self._survey
 
     def _look_at_all(self) -> _Survey:
-        origins: Counter[str] = Counter()
+        hosts: Counter[str] = Counter()
         kept: list[CSVProblem] = []
         problem_count = valid_row_count = image_count = 0
         repairs = Repairs(self._layout)
@@ -133,13 +132,11 @@ class ProductCSV:
                 kept.extend(row.problems[: _PROBLEMS_KEPT - len(kept)])
             else:
                 valid_row_count += 1
-                origins.update(_origin(url) for url in row.image_urls if url)
+                hosts.update(host_of(url) for url in row.image_urls if url)
                 image_count += len(row.image_urls) - row.image_urls.count("")
                 if image_count > self._limits.max_images:
-                    raise _too_many_images(self._limits.max_images)
-        hosts: Counter[str] = Counter()
-        for origin, count in origins.items():
-            hosts[host_of(origin)] += count
+                    detail = f"The file has more than {self._limits.max_images:,} image URLs."
+                    raise UploadTooLarge.whole_file("too_many_images", detail, _SPLIT)
         return _Survey(valid_row_count, dict(hosts), _Problems(self, kept, problem_count), repairs.warnings())
 
     def _read_with_pandas(self) -> Iterator[list[str]]:
@@ -174,7 +171,7 @@ class ProductCSV:
 
 
 class _Problems(Sequence[CSVProblem]):
-    """All problems of a catalogue: the first ones at hand, the others read from the file again when they are wanted."""
+    """All problems of a catalogue: the first ones in memory, the others read from the file again when needed."""
 
     def __init__(self, catalogue: ProductCSV, kept: list[CSVProblem], count: int) -> None:
         self._catalogue = catalogue
@@ -189,32 +186,25 @@ class _Problems(Sequence[CSVProblem]):
             return iter(self._kept)
         return (problem for row in self._catalogue.rows() for problem in row.problems)
 
-    @overload
-    def __getitem__(self, index: int) -> CSVProblem: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[CSVProblem]: ...
-    def __getitem__(self, index: int | slice) -> CSVProblem | list[CSVProblem]:
-        if isinstance(index, int):
-            return next(itertools.islice(self, range(self._count)[index], None))
-        wanted = range(self._count)[index]
-        enough = self._kept if max(wanted, default=0) < len(self._kept) else list(self)
-        return [enough[place] for place in wanted]
+    def __getitem__(self, index: Any) -> Any:
+        stop = index.stop if isinstance(index, slice) else index + 1
+        return self._kept[index] if stop and 0 < stop <= len(self._kept) else list(self)[index]
 
 
 def read_products(source: Source, limits: CSVLimits | None = None, *, filename: str | None = None) -> ProductCSV:
     """Read and check a catalogue, from its bytes or from the path of the kept upload: both give the same rows.
 
-    Problems of single rows are in `.problems`, for the caller to decide. Raises InvalidCSV when the file as a whole
-    cannot be read and UploadTooLarge when it exceeds `limits`. `filename` is only used in sentences.
+    Problems of single rows are in `.problems`. Raises InvalidCSV when the file as a whole cannot be read and
+    UploadTooLarge when it exceeds `limits`. `filename` is only used in sentences.
     """
     limits = limits or CSVLimits()
     if size_of(source) > limits.max_bytes:
         raise UploadTooLarge.whole_file(
             "too_large",
-            # In bytes: one byte too many is not to read as “1.0 MB; at most 1 MB”.
+            # In bytes: else one byte too many reads “1.0 MB; at most 1 MB”.
             f"The file has {size_of(source):,} bytes; at most {limits.max_bytes:,} ({limits.max_bytes / 1e6:g} MB) "
             "are accepted.",
-            "Split the catalogue into several files.",
+            _SPLIT,
         )
     called = f"“{shorten(filename)}”" if filename else "The file"
     encoding = likely_encoding(source, called)
@@ -222,13 +212,3 @@ def read_products(source: Source, limits: CSVLimits | None = None, *, filename: 
         return ProductCSV(source, encoding, called, limits)
     except UnicodeError:
         return ProductCSV(source, true_encoding(source, encoding), called, limits)
-
-
-def _too_many_images(max_images: int) -> UploadTooLarge:
-    detail = f"The file has more than {max_images:,} image URLs."
-    return UploadTooLarge.whole_file("too_many_images", detail, "Split the catalogue into several files.")
-
-
-def _origin(url: str) -> str:
-    """The URL up to the slash after its host: as good for `host_of`, and thousands of images share it."""
-    return url[: url.find("/", len("https://")) + 1 or None]

@@ -1,7 +1,7 @@
 """The strict pass: `csv.reader` over the whole file, once, before pandas reads the rows.
 
-It sees what pandas cannot: quotes that are never closed, text after a quote, NUL characters, the physical line where a
-record starts, and how many cells it has.
+It finds what pandas does not report: quotes that are never closed, text after a quote, NUL characters, the physical
+line where a record starts, and how many cells it has.
 """
 
 import csv
@@ -26,10 +26,6 @@ _MORE_SURPLUS = 100
 csv.field_size_limit(MAX_CELL_CHARS)
 
 
-def _numbers() -> "array[int]":
-    return array("I")
-
-
 @dataclass(slots=True)
 class Records:
     """The records of the table, the header first: the line where each starts, and its number of cells (0: empty).
@@ -37,8 +33,8 @@ class Records:
     `longest`: the most cells of any record, an empty one included, and its line.
     """
 
-    lines: "array[int]" = field(default_factory=_numbers)
-    lengths: "array[int]" = field(default_factory=_numbers)
+    lines: "array[int]" = field(default_factory=lambda: array("I"))
+    lengths: "array[int]" = field(default_factory=lambda: array("I"))
     longest: tuple[int, int] = (0, 0)
 
     @property
@@ -63,7 +59,7 @@ class Records:
 
 
 def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) -> Records:
-    """Walk the whole file.
+    """Read the whole file once.
 
     Raises InvalidCSV for broken quotes, UploadTooLarge for too many rows or a monstrous one, and UnicodeError for NUL
     characters and for bytes that are not of the encoding.
@@ -72,10 +68,8 @@ def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) 
     line = layout.lines_above + 1
     with open_table(source, layout) as text:
         lines = _Lines(text)
-        dialect = layout.dialect
-        reader = csv.reader(
-            lines, strict=True, delimiter=dialect.delimiter, skipinitialspace=dialect.skip_initial_space
-        )
+        spaced = layout.dialect.skip_initial_space
+        reader = csv.reader(lines, strict=True, delimiter=layout.dialect.delimiter, skipinitialspace=spaced)
         try:
             for cells in reader:
                 records.lines.append(line)
@@ -94,7 +88,7 @@ def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) 
 
 def open_table(source: Source, layout: Layout) -> io.TextIOWrapper:
     """The text from the header line on."""
-    text = open_text(source, layout.encoding)
+    text = open_text(source, layout.dialect.encoding)
     for _ in range(layout.lines_above):
         text.readline()
     return text
@@ -108,18 +102,13 @@ class _Lines:
         self.room = MAX_RECORD_CHARS
 
     def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._text.readline(self.room + 1)
-        self.room -= len(line)
-        if self.room < 0:
-            raise csv.Error("record larger than field limit")
-        if "\0" in line:
-            raise UnicodeError("NUL")
-        if not line:
-            raise StopIteration
-        return line
+        while line := self._text.readline(self.room + 1):
+            self.room -= len(line)
+            if self.room < 0:
+                raise csv.Error("record larger than field limit")
+            if "\0" in line:
+                raise UnicodeError("NUL")
+            yield line
 
 
 def _refuse_too_many(records: Records, max_rows: int, max_cells: int) -> None:
@@ -141,7 +130,6 @@ def _refuse_too_many(records: Records, max_rows: int, max_cells: int) -> None:
 
 
 def _broken(error: str, line: int) -> InvalidCSV:
-    """The errors of the standard library's reader, in words for the file's owner."""
     where = f"In the row that starts in line {line}"
     if "field limit" in error:
         return UploadTooLarge.whole_file(

@@ -1,4 +1,4 @@
-"""What was repaired or left out in reading a catalogue, as sentences for its owner."""
+"""What was repaired or left out when a catalogue was read, as sentences for its owner."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,26 +12,26 @@ from image_processor.urls import starts_like_url
 
 _WARNINGS_PER_KIND = 20
 _NAMED = 10
-# A column of web addresses beside the image URLs is no surprise when its name says so.
+# A column of web addresses beside the image URLs is no mistake when its name says so.
 _WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
 
 
 def layout_warnings(layout: Layout) -> list[str]:
-    """What was noticed about the file as a whole."""
-    warnings = [f"Line {line} was skipped, it stands above the header: “{text}”." for line, text in layout.titles]
-    if layout.encoding.name == "cp1252":
+    """The warnings about the file as a whole."""
+    warnings = [f"Line {line} was skipped because it is above the header: “{text}”." for line, text in layout.titles]
+    if layout.dialect.encoding.name == "cp1252":
         warnings.insert(0, "The file is not UTF-8; it was read as Windows-1252. Check letters with accents.")
     if layout.dialect.skip_initial_space:
-        warnings.append("Blanks between the delimiters and the quotes were left out.")
+        warnings.append("Blanks between the delimiters and the quotes were removed.")
     if layout.columns.output:
-        warnings.append(f"The column “{OUTPUT}” is there already; it is replaced.")
+        warnings.append(f"The column “{OUTPUT}” exists already; it is replaced.")
     if layout.columns.error:
-        warnings.append(f"The column “{ERROR}” is there already; it is left out of the output.")
+        warnings.append(f"The column “{ERROR}” exists already; it is left out of the output.")
     return warnings
 
 
 def empty_rows_warning(records: Records) -> list[str]:
-    """That empty rows were skipped, if there are any."""
+    """The warning that empty rows were skipped, if there are any."""
     if not (count := records.empty_count):
         return []
     what = "1 empty row was" if count == 1 else f"{count:,} empty rows were"
@@ -39,7 +39,7 @@ def empty_rows_warning(records: Records) -> list[str]:
 
 
 class Repairs:
-    """What was repaired in single rows: of each kind the first twenty are named, the others counted."""
+    """The warnings about single rows: of each kind the first twenty are named, the others counted."""
 
     def __init__(self, layout: Layout) -> None:
         self._neighbour = _suspicious_neighbour(layout)
@@ -48,7 +48,7 @@ class Repairs:
         self._counts: Counter[str] = Counter()
 
     def note(self, row: ProductRow) -> None:
-        """Note what was done to the row, if anything."""
+        """Note what was repaired in the row, if anything."""
         if row.folded.folded_urls:
             count = sum(map(bool, row.image_urls))
             read = "1 URL was read" if count == 1 else f"{count} URLs were read"

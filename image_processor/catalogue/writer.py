@@ -1,12 +1,12 @@
 """The CSVs that are written: output.csv and errors.csv in the dialect of the catalogue, problems and the sample."""
 
-import codecs
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from typing import BinaryIO
 
+from image_processor.catalogue.encoding import UTF8, UTF8_BOM
 from image_processor.catalogue.layout import DELIMITERS, ERROR, NAME, OUTPUT, SERIAL, URLS, Dialect
 from image_processor.catalogue.reader import ProductCSV, read_products
 from image_processor.catalogue.rows import guard
@@ -16,8 +16,6 @@ from image_processor.errors import CSVProblem
 class DialectWriter:
     """Writes rows of text cells to `destination`, in a dialect, safe for spreadsheets."""
 
-    _BOMS = (("utf-8", codecs.BOM_UTF8), ("utf-16-le", codecs.BOM_UTF16_LE), ("utf-16-be", codecs.BOM_UTF16_BE))
-
     def __init__(self, destination: BinaryIO, dialect: Dialect) -> None:
         self._destination = destination
         self._dialect = dialect
@@ -26,8 +24,7 @@ class DialectWriter:
         # puts the dialect's own line end there.
         self._quoted = "\r\n" + "".join(DELIMITERS).replace(dialect.delimiter, "")
         self._writer = csv.writer(self, delimiter=dialect.delimiter, lineterminator=self._quoted)
-        if dialect.bom:
-            destination.write(dict(self._BOMS)[dialect.encoding])
+        destination.write(dialect.encoding.bom)
         if dialect.sep_line:
             self.write(f"sep={dialect.delimiter}")
 
@@ -36,9 +33,9 @@ class DialectWriter:
         self._writer.writerow([guard(cell) for cell in cells])
 
     def write(self, line: str) -> None:
-        """One finished line, from the writer of the standard library. What the encoding lacks becomes `?`."""
+        """Write a line that the csv module has formatted. What the encoding lacks becomes `?`."""
         text = line.removesuffix(self._quoted) + self._dialect.line_terminator
-        self._destination.write(text.encode(self._dialect.encoding, "replace"))
+        self._destination.write(text.encode(self._dialect.encoding.name, "replace"))
 
 
 def write_output(catalogue: ProductCSV, outputs: Iterable[Sequence[str | None]], destination: BinaryIO) -> None:
@@ -59,11 +56,11 @@ def write_errors(
 ) -> None:
     """Write errors.csv: the three input columns of the failed rows, with only the failed URLs, plus `Error`.
 
-    `failures`: the row number, its failed URLs, what went wrong. A row that was invalid as it was uploaded keeps its
-    whole URL cell, whatever URLs are named: its owner has to see what to correct.
+    `failures`: the row number, its failed URLs, what went wrong. A row that was invalid when it was uploaded keeps its
+    whole URL cell: its owner has to see what to correct.
     """
     writer = DialectWriter(destination, catalogue.dialect)
-    places = sorted(catalogue.columns.meaningful)
+    places = sorted(catalogue.columns.required)
     writer.row([*(catalogue.header[place] for place in places), ERROR])
     rows = catalogue.rows()
     for number, urls, error in sorted(failures, key=lambda failure: failure[0]):
@@ -75,19 +72,19 @@ def write_errors(
 
 
 def write_problems(problems: Iterable[CSVProblem], destination: BinaryIO) -> None:
-    """Write every problem as CSV (UTF-8 with the byte order mark by which Excel knows it)."""
-    writer = DialectWriter(destination, Dialect("utf-8", True, ",", "\r\n"))
+    """Write every problem as CSV (UTF-8 with a byte order mark, which Excel needs)."""
+    writer = DialectWriter(destination, Dialect(UTF8_BOM))
     writer.row(member.name for member in fields(CSVProblem))
     for problem in problems:
         writer.row("" if value is None else str(value) for value in astuple(problem))
 
 
-def sample_csv(base_url: str, pictures: Sequence[tuple[str, Sequence[str]]]) -> bytes:
-    """A catalogue that works as it is: per product its name and its image files under `/static/samples/`."""
+def sample_csv(base_url: str, products: Sequence[tuple[str, Sequence[str]]]) -> bytes:
+    """A catalogue that can be uploaded as it is: per product its name and its image files under `/static/samples/`."""
     file = io.BytesIO()
-    writer = DialectWriter(file, Dialect("utf-8", False, ",", "\r\n"))
+    writer = DialectWriter(file, Dialect(UTF8))
     writer.row((SERIAL, NAME, URLS))
-    for number, (name, files) in enumerate(pictures, start=1):
+    for number, (name, files) in enumerate(products, start=1):
         writer.row((f"{number}.", name, ", ".join(f"{base_url}/static/samples/{file}" for file in files)))
     return file.getvalue()
 
@@ -102,8 +99,5 @@ def _with_output(catalogue: ProductCSV, cells: Sequence[str], output: str) -> li
     columns = catalogue.columns
     place = columns.output[0] if columns.output else len(cells)
     dropped = {*columns.output, *columns.error}
-    before, after = (
-        [cell for at, cell in enumerate(cells) if at not in dropped and (at < place) is wanted]
-        for wanted in (True, False)
-    )
-    return [*before, output, *after]
+    kept = [(at, cell) for at, cell in enumerate(cells) if at not in dropped]
+    return [cell for _, cell in sorted([*kept, (place, output)])]

@@ -13,8 +13,8 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SETTING = "IMAGE_PROCESSOR_ALLOWED_PRIVATE_ADDRESSES"
 
-# The IANA special-purpose registry (RFC 6890 and its updates), multicast, and one cloud's metadata address that lies in
-# public space. Written out, because `ipaddress.is_private` follows the Python version (cpython #113171).
+# The IANA special-purpose registry (RFC 6890 and its updates), multicast, and one cloud's metadata address in public
+# space. Written out, because `ipaddress.is_private` follows the Python version (cpython #113171).
 _CLOSED_IPV4 = tuple(
     ipaddress.IPv4Network(block)
     for block in (

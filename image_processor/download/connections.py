@@ -39,7 +39,6 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(pool_connections=_KEPT_SERVERS, pool_maxsize=per_server, max_retries=urllib3.Retry(False))
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
-        """Make urllib3's pools, with connections of ours."""
         self.poolmanager = urllib3.PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = {
             "http": functools.partial(_HTTPPool, connect=self._connect),
@@ -52,7 +51,7 @@ class GuardedAdapter(HTTPAdapter):
         return self.poolmanager.connection_from_host(parts.hostname, parts.port, parts.scheme)
 
     def cert_verify(self, *_: Any) -> None:
-        """Leave the settings of the context as they are."""
+        """Do nothing: the context has the settings."""
 
     def request_url(self, *_: Any) -> str:
         """A placeholder: urllib3 would rewrite the target, which spoils signed URLs. The Deadline has the real one."""

@@ -30,7 +30,6 @@ class Deadline(float):
     """
 
     def __new__(cls, seconds: float, *_: Any) -> "Deadline":
-        """A number of seconds."""
         return super().__new__(cls, seconds)
 
     def __init__(
@@ -59,7 +58,6 @@ class Deadline(float):
         return part
 
     def remaining(self) -> float:
-        """Seconds left, never negative."""
         return max(self._at - time.monotonic(), 0.0)
 
     def check(self) -> None:
@@ -88,7 +86,6 @@ class BoundedSocket(socket.socket):
     deadline: Deadline | None = None
 
     def settimeout(self, value: Any) -> None:
-        """Set the Deadline."""
         self.deadline = value
         if super().gettimeout() != SLICE:
             super().settimeout(SLICE)
@@ -98,7 +95,6 @@ class BoundedSocket(socket.socket):
         return self.deadline
 
     def recv_into(self, *args: Any) -> int:
-        """Receive bytes."""
         if self.deadline is None and not self._has_decrypted():
             raise BlockingIOError
         size = self._wait(super().recv_into, *args)
@@ -110,7 +106,6 @@ class BoundedSocket(socket.socket):
         return False  # bytes that arrived and that no poll of the system can see
 
     def send(self, *args: Any) -> int:
-        """Send some bytes."""
         return self._wait(super().send, *args)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -136,7 +131,6 @@ class BoundedTLSSocket(BoundedSocket, ssl.SSLSocket):
         return self.pending() > 0
 
     def do_handshake(self, block: bool = False) -> None:
-        """Make the connection secure."""
         # Else a connection that an attacker cuts looks like the end of a body without a length.
         self.suppress_ragged_eofs = False
         try:

@@ -30,12 +30,8 @@ _KEEP_SECONDS = 30.0
 
 _SLOW = "The name server did not respond in time, so the host name could not be looked up; try again later."
 _UNAVAILABLE = "The host name could not be looked up just now; try again later."
-# What the resolver says about a name (permanent), as opposed to about itself.
-_NO_SUCH_NAME = {
-    getattr(socket, name)
-    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY", "EAI_FAIL", "EAI_FAMILY", "EAI_SERVICE")
-    if hasattr(socket, name)
-}
+# What the resolver says about itself; its other errors are about the name, and permanent.
+_RESOLVER_ERRORS = {socket.EAI_AGAIN, socket.EAI_SYSTEM, socket.EAI_MEMORY}
 
 
 def system_resolver(host: str, port: int) -> list[tuple[Any, ...]]:
@@ -124,7 +120,7 @@ def _resolved(resolver: Resolver, host: str, port: int) -> tuple[Endpoint, ...] 
     except UnicodeError:  # a label that is empty or longer than 63 characters
         return DNSFailure()
     except OSError as error:
-        if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+        if isinstance(error, socket.gaierror) and error.errno not in _RESOLVER_ERRORS:
             return DNSFailure()
         log.debug("a lookup failed", exc_info=True)
         return DNSFailure(_UNAVAILABLE, permanent=False)

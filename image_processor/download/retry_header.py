@@ -1,4 +1,4 @@
-"""When a server asks to be left alone: the `Retry-After` header (RFC 9110, section 10.2.3), read tolerantly."""
+"""The `Retry-After` header (RFC 9110, section 10.2.3), read tolerantly."""
 
 import datetime
 import re
@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after(headers: Mapping[str, str], longest: float) -> float | None:
-    """The seconds asked for, as a number or as a date, 0 … `longest`; None when there is no such wish, or nonsense."""
+    """The seconds to wait, given as a number or as a date, 0 … `longest`; None when there is none, or nonsense."""
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,300}(?:\.[0-9]{1,300})?", text):
         return min(float(text), longest)

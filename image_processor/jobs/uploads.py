@@ -148,7 +148,7 @@ def _new_job(catalogue: ProductCSV, filename: str, options: UploadOptions, base_
         status=JobStatus.PENDING,
         message="Accepted; the images are processed next.",
         filename=clean_name(filename),
-        charset=catalogue.dialect.charset,
+        charset=catalogue.dialect.encoding.charset,
         warnings=catalogue.warnings,
         row_count=catalogue.row_count,
         invalid_rows=catalogue.row_count - catalogue.valid_row_count,

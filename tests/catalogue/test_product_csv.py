@@ -19,6 +19,7 @@ from image_processor.catalogue import (
     write_output,
     write_problems,
 )
+from image_processor.catalogue.encoding import Encoding
 from image_processor.catalogue.rows import guard, unguard
 from image_processor.errors import CSVProblem, InvalidCSV, UploadTooLarge
 
@@ -91,7 +92,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, str, tuple[str, ...]]], list[str]]] =
     "a title above the header": (
         f"Spring catalogue;all shops\n\n{H}1,a,{A}\n",
         [("1", "a", (A,))],
-        ["Line 1 was skipped, it stands above the header: “Spring catalogue;all shops”."],
+        ["Line 1 was skipped because it is above the header: “Spring catalogue;all shops”."],
     ),
     "surplus columns, in any order": (
         f"Price,Input Image URLs,Note,Product Name,Serial Number\n9,{A},x,a,1\n",
@@ -102,8 +103,8 @@ ROWS: dict[str, tuple[str, list[tuple[str, str, tuple[str, ...]]], list[str]]] =
         f"S. No.,Product Name,Input Image Urls,Output Image Urls,Error\n1,a,{A},{B},x\n",
         [("1", "a", (A,))],
         [
-            "The column “Output Image Urls” is there already; it is replaced.",
-            "The column “Error” is there already; it is left out of the output.",
+            "The column “Output Image Urls” exists already; it is replaced.",
+            "The column “Error” exists already; it is left out of the output.",
         ],
     ),
     "short rows": (H.strip() + f",Note\n1,a,{A}\n2,b,{B},x\n", [("1", "a", (A,)), ("2", "b", (B,))], []),
@@ -155,7 +156,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, str, tuple[str, ...]]], list[str]]] =
     "blanks before the quotes": (
         f'S. No., Product Name, Input Image Urls\n1, "Shirt, blue", "{A}, {B}"\n2, plain, {C}\n',
         [("1", "Shirt, blue", (A, B)), ("2", "plain", (C,))],
-        ["Blanks between the delimiters and the quotes were left out."],
+        ["Blanks between the delimiters and the quotes were removed."],
     ),
     "URLs in the column after the list": (
         H.strip() + f",Note\n1,a,{A},{B}\n",
@@ -278,8 +279,8 @@ def test_the_dialect_is_recognised_and_kept(
         data = bom + written(TEXT, delimiter, line_end, sep_line).encode(encoding)
         catalogue = read_products(data)
         assert rows_of(catalogue) == [("1", 'Café, "Größe"', (A, B)), ("2", "Ñandú", (C,))]
-        assert catalogue.dialect.charset == charset
-        assert (catalogue.dialect.encoding, catalogue.dialect.bom) == (encoding, bool(bom))
+        assert catalogue.dialect.encoding.charset == charset
+        assert catalogue.dialect.encoding == Encoding(encoding, bom)
         assert bool(catalogue.warnings) is (encoding == "cp1252")
         expected = "".join(
             f'{cells},"{urls}"\r\n' if "," in urls else f"{cells},{urls}\r\n"
