@@ -248,13 +248,15 @@ def test_every_other_error_is_in_the_design_and_the_reverse() -> None:
 
 
 def codes_of_csv_problems() -> Iterator[str]:
-    """The codes that the modules of the CSV give, as literals: in calls, and where one is chosen first."""
+    """The codes in the modules of the CSV, as literals: in calls, in tuples that become CSVProblems, in assignments."""
     for file in (PACKAGE / "catalogue").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                place = {"whole_file": 0, "_add": 2}.get(node.func.attr)
-                if place is not None and len(node.args) > max(place, 2) - (node.func.attr == "whole_file"):
-                    yield from literals(node.args[place])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "whole_file":
+                yield from literals(node.args[0])
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "CSVProblem":
+                yield from literals(node.args[4])
+            elif isinstance(node, ast.Tuple) and len(node.elts) == 5 and not any(literals(node.elts[1])):
+                yield from literals(node.elts[2])
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
                 for target, value in zip(node.targets[0].elts, getattr(node.value, "elts", ()), strict=False):
                     if isinstance(target, ast.Name) and target.id == "code":
