@@ -9,11 +9,10 @@ from image_processor.download import GuardedClient
 from image_processor.jobs import webhook
 from image_processor.jobs.metrics import Metrics
 from image_processor.logs import with_http_request_id
-from image_processor.store import DeliveryState, Job, Jobs, Outbox, WebhookAttempt, WebhookDelivery
+from image_processor.store import DeliveryState, Job, Jobs, Outbox, WebhookDelivery
 
 log = logging.getLogger(__name__)
 
-ATTEMPT_TIMEOUT = 15.0
 SENDERS = 32
 SENDERS_PER_HOST = 2
 
@@ -61,27 +60,14 @@ class Deliveries:
                 self._send(delivery, job)
 
     def _send(self, delivery: WebhookDelivery, job: Job) -> None:
-        result = webhook.attempt(
-            self._client,
-            delivery.url,
-            delivery.id,
-            delivery.body,
-            (job.webhook_secret,) if job.webhook_secret else self._secrets,
-            timeout=ATTEMPT_TIMEOUT,
-            own_base_url=job.base_url,
-            x_request_id=job.call_id or job.id,
-        )
-        self._metrics.count_webhook(result.status_code)
+        secrets = (job.webhook_secret,) if job.webhook_secret else self._secrets
+        result = webhook.attempt(self._client, delivery, secrets, job.base_url, job.call_id or job.id)
+        self._metrics.count_webhook(result.attempt.status_code)
         state, wait = self._next_state(delivery, result)
-        self._outbox.record_attempt(delivery.id, _row(delivery, result), state, wait)
-        log.info(
-            "webhook %s of job %s: attempt %d: %s; %s",
-            delivery.id,
-            job.id,
-            delivery.attempts + 1,
-            result.status_code or result.error,
-            state.value,
-        )
+        outcome = result.attempt.status_code or result.attempt.error
+        number = delivery.attempts + 1
+        self._outbox.record_attempt(delivery.id, result.attempt, state, wait)
+        log.info("webhook %s of job %s: attempt %d: %s; %s", delivery.id, job.id, number, outcome, state.value)
 
     def _next_state(
         self, delivery: WebhookDelivery, result: webhook.AttemptResult
@@ -102,14 +88,3 @@ class Deliveries:
                 del self._sending[delivery_id]
                 if not future.cancelled() and (error := future.exception()):
                     log.error("webhook %s could not be sent", delivery_id, exc_info=error)
-
-
-def _row(delivery: WebhookDelivery, result: webhook.AttemptResult) -> WebhookAttempt:
-    return WebhookAttempt(
-        delivery_id=delivery.id,
-        attempted_at=result.at,
-        duration_ms=result.duration_ms,
-        status_code=result.status_code,
-        answer=result.body,
-        error=result.error,
-    )

@@ -7,6 +7,7 @@ any process of the installation reports all of it.
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -33,20 +34,17 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(_Queue(queue))
-        self._images = Counter(
+        counter = partial(Counter, registry=registry)
+        self._images = counter(
             "skulight_images",
             "Images that became final: succeeded, kept_original (no smaller result was found), failed.",
             ["outcome"],
-            registry=registry,
         )
-        self._failures = Counter(
-            "skulight_image_failures", "Images that failed, by error code.", ["code"], registry=registry
-        )
-        self._bytes = Counter(
+        self._failures = counter("skulight_image_failures", "Images that failed, by error code.", ["code"])
+        self._bytes = counter(
             "skulight_image_bytes",
             "Bytes of compressed images: in as downloaded, out as stored. A file that fills several slots counts once.",
             ["direction"],
-            registry=registry,
         )
         seconds = Histogram(
             "skulight_step_seconds",
@@ -56,11 +54,10 @@ class Metrics:
             registry=registry,
         )
         self._steps = {step: seconds.labels(step) for step in STEPS}
-        self._webhooks = Counter(
+        self._webhooks = counter(
             "skulight_webhook_attempts",
             "Attempts to deliver a webhook: delivered (2xx), refused (another status), unanswered.",
             ["result"],
-            registry=registry,
         )
         self._begin_at_zero()
 

@@ -13,7 +13,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from image_processor.download import GuardedClient, retry_after
 from image_processor.errors import BadSignature, BlockedAddress, ImageError, InvalidURL
+from image_processor.store import WebhookAttempt, WebhookDelivery, now
 
+ATTEMPT_SECONDS = 15.0
 MAX_BODY_SHOWN = 500
 MAX_RETRY_AFTER = 3600.0
 SECRET_PREFIX = "whsec_"
@@ -24,23 +26,19 @@ GONE = 410  # the receiver wants no more of these
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """The result of one attempt. `status_code` is None when there was no response; then `error` says why.
+    """One attempt, as it is recorded; its `status_code` is None when there was no response, then `error` says why.
 
     `permanent` means that another attempt is useless. `retry_after` is the number of seconds the receiver asked for.
     """
 
-    at: datetime
-    duration_ms: int
-    status_code: int | None = None
-    body: str | None = None
-    error: str | None = None
+    attempt: WebhookAttempt
     permanent: bool = False
     retry_after: float = 0.0
 
     @property
     def delivered(self) -> bool:
         """Whether the response was a 2xx."""
-        return self.status_code is not None and 200 <= self.status_code < 300
+        return self.attempt.status_code is not None and 200 <= self.attempt.status_code < 300
 
 
 def valid_secret(secret: str) -> bool:
@@ -63,41 +61,37 @@ def signatures(secrets: Sequence[str], message_id: str, at: datetime, body: str)
 
 
 def attempt(
-    client: GuardedClient,
-    url: str,
-    message_id: str,
-    body: str,
-    secrets: Sequence[str],
-    *,
-    timeout: float,
-    own_base_url: str,
-    x_request_id: str,
+    client: GuardedClient, delivery: WebhookDelivery, secrets: Sequence[str], own_base_url: str, x_request_id: str
 ) -> AttemptResult:
-    """Send one message once. Never raises for what the receiver does.
+    """Send a webhook once, signed with each of `secrets`. Never raises for what the receiver does.
 
     `x_request_id` is sent along, so that the logs of both sides can be joined.
     """
-    at, begun = datetime.now(UTC), time.monotonic()
+    at, begun = now(), time.monotonic()
     headers = {
         "content-type": "application/json",
-        "webhook-id": message_id,
+        "webhook-id": delivery.id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signatures(secrets, message_id, at, body),
+        "webhook-signature": signatures(secrets, delivery.id, at, delivery.body),
         "x-request-id": x_request_id,
     }
+    row = WebhookAttempt(delivery_id=delivery.id, attempted_at=at)
     try:
-        response = client.post(url, body=body.encode(), headers=headers, timeout=timeout, own_base_url=own_base_url)
+        response = client.post(
+            delivery.url,
+            body=delivery.body.encode(),
+            headers=headers,
+            timeout=ATTEMPT_SECONDS,
+            own_base_url=own_base_url,
+        )
     except ImageError as error:
-        permanent = isinstance(error, BlockedAddress | InvalidURL)
-        return AttemptResult(at, _milliseconds(begun), error=error.detail, permanent=permanent)
-    return AttemptResult(
-        at,
-        _milliseconds(begun),
-        response.status,
-        response.body[:MAX_BODY_SHOWN].decode("utf-8", "replace"),
-        permanent=response.status == GONE,
-        retry_after=retry_after(response.headers, MAX_RETRY_AFTER) or 0.0,
-    )
+        row.error = error.detail
+        return AttemptResult(row, permanent=isinstance(error, BlockedAddress | InvalidURL))
+    finally:
+        row.duration_ms = round((time.monotonic() - begun) * 1000)
+    row.status_code, row.answer = response.status, response.body[:MAX_BODY_SHOWN].decode("utf-8", "replace")
+    wait = retry_after(response.headers, MAX_RETRY_AFTER) or 0.0
+    return AttemptResult(row, permanent=response.status == GONE, retry_after=wait)
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> dict[str, Any]:
@@ -129,7 +123,3 @@ def _json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadSignature("The body is signed, but it is not a JSON object.")
     return content
-
-
-def _milliseconds(begun: float) -> int:
-    return round((time.monotonic() - begun) * 1000)

@@ -59,7 +59,8 @@ class Storage:
         self._uploads = uploads.resolve()
         self._downloads = self._uploads.with_name("downloads")
         self._originals: list[BinaryIO] = []
-        weakref.finalize(self, _close, self._originals)
+        self._open_originals = contextlib.ExitStack()
+        weakref.finalize(self, self._open_originals.close)
         self._token = uuid.uuid4().hex  # in the names of this process's temporary files
         self._numbers = itertools.count()
         for folder in (self.images, self._uploads, self._downloads):
@@ -97,7 +98,7 @@ class Storage:
             self._originals.append(file)
 
     def _new_original(self) -> BinaryIO:
-        file = open(self._temporary(str(self._downloads)), "ab")
+        file = self._open_originals.enter_context(open(self._temporary(str(self._downloads)), "ab"))
         fcntl.lockf(file, fcntl.LOCK_EX)  # so that no other process removes it
         return file
 
@@ -224,11 +225,6 @@ def is_job_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def _close(files: list[BinaryIO]) -> None:
-    for file in files:
-        file.close()
 
 
 def _make_folder(path: str) -> None:

@@ -67,10 +67,9 @@ def signed(secret: str, body: str, at: datetime | None = None) -> dict[str, str]
 def test_an_attempt_is_signed_so_that_the_standard_library_verifies_it() -> None:
     old, new = new_secret(), new_secret()
     client = FakeClient(Response())
+    delivery = new_delivery("job", "https://a.example/", '{"é": 1}')
 
-    result = attempt(
-        client, "https://a.example/", "msg_1", '{"é": 1}', [old, new], timeout=15, own_base_url="", x_request_id="r-1"
-    )
+    result = attempt(client, delivery, [old, new], "", "r-1")  # type: ignore[arg-type]
 
     assert result.delivered
     for secret in (old, new):
@@ -85,18 +84,11 @@ def test_a_time_that_is_not_utc_is_signed_right() -> None:
 
 
 def test_the_first_bytes_of_the_response_are_kept() -> None:
-    result = attempt(
-        FakeClient(Response(500, b"x" * 9_000, {"Retry-After": "7"})),
-        "u",
-        "m",
-        "{}",
-        [new_secret()],
-        timeout=1,
-        own_base_url="",
-        x_request_id="r-1",
-    )
+    client = FakeClient(Response(500, b"x" * 9_000, {"Retry-After": "7"}))
 
-    assert (result.status_code, result.body, result.retry_after) == (500, "x" * 500, 7.0)
+    result = attempt(client, new_delivery("job", "https://a.example/", "{}"), [new_secret()], "", "r-1")  # type: ignore[arg-type]
+
+    assert (result.attempt.status_code, result.attempt.answer, result.retry_after) == (500, "x" * 500, 7.0)
     assert not result.delivered
 
 
