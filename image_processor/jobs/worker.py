@@ -53,8 +53,10 @@ class WorkerLock:
 
 
 class Worker:
-    """Owns the job threads. `warm_up` is called first, `clean_up` at the start and once a day; `cut_network` and
-    `stop_images` at the end."""
+    """Owns the job threads.
+
+    `warm_up` runs first, `clean_up` at the start and once a day, `cut_network` and `stop_images` at the end.
+    """
 
     def __init__(
         self,
