@@ -10,6 +10,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import JSON, Connection, CursorResult, Engine, Executable, Select, event, func, select, text
@@ -79,19 +80,24 @@ class Database:
             session.execute(text("UPDATE requests SET id = id WHERE id = ''"))
 
 
-def read_rows(session: Session, statement: Select[Any]) -> list[Any]:
-    """The rows of a statement, as named tuples of plain values.
+def read_rows(session: Session, statement: Select[Any], **values: Any) -> list[Any]:
+    """The rows of a statement, as named tuples of plain values. `values` fill its parameters.
 
     SQLite returns them as one JSON text: beside 32 downloads the status of 100 products took 40 ms row by row, 22 ms
-    like this.
+    like this. The statement must be a constant, for what is made of it is kept.
     """
     if session.get_bind().dialect.name != "sqlite":
-        return list(session.execute(statement).all())
+        return list(session.execute(statement, values).all())
+    as_json, row = _as_json(statement)
+    return [row._make(cells) for cells in json.loads(session.scalar(as_json, values) or "[]")]
+
+
+@cache
+def _as_json(statement: Select[Any]) -> tuple[Select[Any], Any]:
     rows = statement.subquery()
     cells = [func.json(cell) if isinstance(cell.type, JSON) else cell for cell in rows.c]
-    text = session.scalar(select(func.json_group_array(func.json_array(*cells))))
     row = namedtuple("row", list(rows.c.keys()))  # type: ignore[misc]  # mypy wants literal names
-    return [row._make(cells) for cells in json.loads(text or "[]")]
+    return select(func.json_group_array(func.json_array(*cells))), row
 
 
 def execute_counting(session: Session, statement: Executable) -> int:

@@ -123,14 +123,8 @@ class Products:
 
     def page(self, job_id: str, after_row: int = 0, limit: int = 100) -> Sequence[Product]:
         """The products after a row, in order."""
-        page = (
-            select(Product.__table__)
-            .where(Product.request_id == job_id, Product.row > after_row)
-            .order_by(Product.row)
-            .limit(limit)
-        )
         with self._read() as session:
-            return read_rows(session, page)
+            return read_rows(session, _PAGE, request_id=job_id, after_row=after_row, limit=limit)
 
     def save_outputs(self, outputs: Sequence[ProductOutput]) -> None:
         """Write the results of some rows into the products table."""
@@ -139,14 +133,8 @@ class Products:
 
     def images_of(self, product_ids: Sequence[int], limit: int | None = None) -> Sequence[ProductImage]:
         """The images of some products, in the order of rows and positions."""
-        images = (
-            select(ProductImage.__table__)
-            .where(ProductImage.product_id.in_(product_ids))
-            .order_by(ProductImage.row, ProductImage.position)
-            .limit(limit)
-        )
         with self._read() as session:
-            return read_rows(session, images)
+            return read_rows(session, _IMAGES_OF, ids=product_ids, limit=limit or _ALL)
 
     def completed_images(self, job_id: str, after_id: int, limit: int) -> Sequence[ProductImage]:
         """The images that have a result, by id."""
@@ -284,6 +272,21 @@ _FINALISE = (
 
 def _record_values(record: ImageRecord) -> dict[str, Any]:
     return {"image_id": record.image.id} | {f"new_{name}": getattr(record, name) for name in _FINAL_COLUMNS}
+
+
+_ALL = 2**31
+_PAGE = (
+    select(Product.__table__)
+    .where(Product.request_id == bindparam("request_id"), Product.row > bindparam("after_row"))
+    .order_by(Product.row)
+    .limit(bindparam("limit"))
+)
+_IMAGES_OF = (
+    select(ProductImage.__table__)
+    .where(ProductImage.product_id.in_(bindparam("ids", expanding=True)))
+    .order_by(ProductImage.row, ProductImage.position)
+    .limit(bindparam("limit"))
+)
 
 
 @cache  # to build it took longer than to execute it
