@@ -54,7 +54,7 @@ class Visit:
 Behaviour = Callable[[Visit], bool | None]
 
 
-def answer(body: bytes = b"picture", status: str = "200 OK", **headers: str) -> Behaviour:
+def response(body: bytes = b"picture", status: str = "200 OK", **headers: str) -> Behaviour:
     """A well-formed response with a Content-Length; `headers` are written with - for _."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -73,7 +73,7 @@ def raw(data: bytes) -> Behaviour:
 
 
 def redirect(target: str, status: str = "302 Found", body: bytes = b"") -> Behaviour:
-    return answer(body, status, Location=target)
+    return response(body, status, Location=target)
 
 
 def endless(head: bytes, piece: bytes) -> Behaviour:
@@ -191,7 +191,7 @@ class HostileOrigin:
             connection.close()
 
     def _behave(self, visit: Visit) -> bool:
-        behaviour = self.routes.get(visit.hit.path.partition("?")[0], answer(b"not here", "404 Not Found"))
+        behaviour = self.routes.get(visit.hit.path.partition("?")[0], response(b"not here", "404 Not Found"))
         try:
             return bool(behaviour(visit))
         except OSError:

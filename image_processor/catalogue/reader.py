@@ -13,7 +13,7 @@ from typing import Any
 from image_processor.catalogue.encoding import Encoding, Source, likely_encoding, size_of, true_encoding
 from image_processor.catalogue.layout import recognise_layout
 from image_processor.catalogue.records import check_records, open_table
-from image_processor.catalogue.repairs import Repairs, empty_rows_warning, layout_warnings
+from image_processor.catalogue.repairs import Repairs
 from image_processor.catalogue.rows import ProductRow, read_row
 from image_processor.catalogue.unquoted import fold_row
 from image_processor.errors import CSVProblem, InvalidCSV, UploadTooLarge, shorten
@@ -84,7 +84,7 @@ class ProductCSV:
     @property
     def warnings(self) -> list[str]:
         """A sentence for every repair."""
-        return [*layout_warnings(self._layout), *empty_rows_warning(self._records), *self._surveyed.warnings]
+        return self._surveyed.warnings
 
     @property
     def image_count(self) -> int:
@@ -116,15 +116,14 @@ class ProductCSV:
     @property
     def _surveyed(self) -> _Survey:
         # Not a cached_property, whose lock (up to Python 3.11) is one for all catalogues.
-        if self._survey is None:
-            self._survey = self._look_at_all()
+        self._survey = self._survey or self._read_all()
         return self._survey
 
-    def _look_at_all(self) -> _Survey:
+    def _read_all(self) -> _Survey:
         hosts: Counter[str] = Counter()
         kept: list[CSVProblem] = []
         problem_count = valid_row_count = image_count = 0
-        repairs = Repairs(self._layout)
+        repairs = Repairs(self._layout, self._records)
         for row in self.rows():
             repairs.note(row)
             if row.problems:

@@ -16,8 +16,46 @@ _NAMED = 10
 _WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
 
 
-def layout_warnings(layout: Layout) -> list[str]:
-    """The warnings about the file as a whole."""
+class Repairs:
+    """The warnings about a catalogue. Of each kind of repair the first twenty rows are named, the others counted."""
+
+    def __init__(self, layout: Layout, records: Records) -> None:
+        self._of_file = [*_layout_warnings(layout), *_empty_rows_warning(records)]
+        self._neighbour = _suspicious_neighbour(layout)
+        self._rows_with_neighbour: list[int] = []
+        self._sentences: list[str] = []
+        self._counts: Counter[str] = Counter()
+
+    def note(self, row: ProductRow) -> None:
+        """Note what was repaired in the row, if anything."""
+        if row.folded.folded_urls:
+            count = sum(map(bool, row.image_urls))
+            self._add(row, "the URL list was not quoted", "1 URL was read" if count == 1 else f"{count} URLs were read")
+        if row.folded.folded_name:
+            name = shorten(row.product_name.strip())
+            self._add(row, "the product name was not quoted", f"it was read as “{name}”")
+        if self._neighbour and row.folded.as_written and starts_like_url(row.folded.cells[self._neighbour]):
+            self._rows_with_neighbour.append(row.row)
+
+    def warnings(self) -> list[str]:
+        """The sentences: about the whole file, then about the rows in their order."""
+        more = {kind: count - _WARNINGS_PER_KIND for kind, count in self._counts.items() if count > _WARNINGS_PER_KIND}
+        counted = [f"In {count:,} more rows {kind}." for kind, count in more.items()]
+        return [*self._of_file, *self._neighbour_warning(), *self._sentences, *counted]
+
+    def _neighbour_warning(self) -> list[str]:
+        if not (rows := self._rows_with_neighbour):
+            return []
+        found = f"The column after the image URLs holds web addresses too ({_named('row', rows, len(rows))})."
+        return [f"{found} If they belong to the images, put quotes round the whole URL list."]
+
+    def _add(self, row: ProductRow, kind: str, done: str) -> None:
+        self._counts[kind] += 1
+        if self._counts[kind] <= _WARNINGS_PER_KIND:
+            self._sentences.append(f"Row {row.row}: {kind}; {done}.")
+
+
+def _layout_warnings(layout: Layout) -> list[str]:
     warnings = [f"Line {line} was skipped because it is above the header: “{text}”." for line, text in layout.titles]
     if layout.dialect.encoding.name == "cp1252":
         warnings.insert(0, "The file is not UTF-8; it was read as Windows-1252. Check letters with accents.")
@@ -30,58 +68,11 @@ def layout_warnings(layout: Layout) -> list[str]:
     return warnings
 
 
-def empty_rows_warning(records: Records) -> list[str]:
-    """The warning that empty rows were skipped, if there are any."""
+def _empty_rows_warning(records: Records) -> list[str]:
     if not (count := records.empty_count):
         return []
     what = "1 empty row was" if count == 1 else f"{count:,} empty rows were"
     return [f"{what} skipped ({_named('line', records.empty_lines, count)})."]
-
-
-class Repairs:
-    """The warnings about single rows: of each kind the first twenty are named, the others counted."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._neighbour = _suspicious_neighbour(layout)
-        self._rows_with_neighbour: list[int] = []
-        self._sentences: list[str] = []
-        self._counts: Counter[str] = Counter()
-
-    def note(self, row: ProductRow) -> None:
-        """Note what was repaired in the row, if anything."""
-        if row.folded.folded_urls:
-            count = sum(map(bool, row.image_urls))
-            read = "1 URL was read" if count == 1 else f"{count} URLs were read"
-            kind = "the URL list was not quoted"
-            self._add(kind, f"Row {row.row}: {kind}; {read}.")
-        if row.folded.folded_name:
-            name = shorten(row.product_name.strip())
-            kind = "the product name was not quoted"
-            self._add(kind, f"Row {row.row}: {kind}; it was read as “{name}”.")
-        if self._neighbour and row.folded.as_written and starts_like_url(row.folded.cells[self._neighbour]):
-            self._rows_with_neighbour.append(row.row)
-
-    def warnings(self) -> list[str]:
-        """The sentences, in the order of the rows."""
-        more = {kind: count - _WARNINGS_PER_KIND for kind, count in self._counts.items() if count > _WARNINGS_PER_KIND}
-        return [
-            *self._neighbour_warning(),
-            *self._sentences,
-            *(f"In {count:,} more rows {kind}." for kind, count in more.items()),
-        ]
-
-    def _neighbour_warning(self) -> list[str]:
-        if not (rows := self._rows_with_neighbour):
-            return []
-        return [
-            f"The column after the image URLs holds web addresses too ({_named('row', rows, len(rows))}). "
-            "If they belong to the images, put quotes round the whole URL list."
-        ]
-
-    def _add(self, kind: str, sentence: str) -> None:
-        self._counts[kind] += 1
-        if self._counts[kind] <= _WARNINGS_PER_KIND:
-            self._sentences.append(sentence)
 
 
 def _suspicious_neighbour(layout: Layout) -> int:

@@ -3,7 +3,7 @@
     1,SKU1,https://a.example/1.jpg,https://a.example/2.jpg     4 cells, 3 columns: the list was not quoted
     1,Shirt, blue,https://a.example/1.jpg                      4 cells, 3 columns: the name was not quoted
 
-A row is only folded when there is one way to read it. The rest is for its owner to quote.
+A row is only folded when there is one way to read it. Other rows are reported as problems.
 """
 
 import re
@@ -14,14 +14,14 @@ from image_processor.catalogue.layout import Columns
 from image_processor.urls import starts_like_url
 
 # After one of these a further cell is a cell of its own ("…/1.jpg,5"), not the rest of the URL ("…/w_300,h_200/1.jpg").
-_COMPLETE_PICTURE = re.compile(r".*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
+_COMPLETE_IMAGE = re.compile(r".*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 
 _MOST_NAME_PIECES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class FoldedRow:
-    """A row with exactly the header's columns. Not `certain`: the surplus was only put somewhere, lest it be lost."""
+    """A row with exactly the header's columns. Not `certain`: the surplus is kept, but perhaps not in its column."""
 
     cells: list[str]
     certain: bool = True
@@ -62,7 +62,7 @@ def _without_empty_tail(cells: list[str], columns: Columns) -> list[str]:
 
 
 def _extra_cells(cells: list[str], columns: Columns, surplus: int, delimiter: str) -> tuple[int, int] | None:
-    """How many surplus cells belong to the name and how many to the URLs, if there is one answer."""
+    """How many surplus cells belong to the name and how many to the URLs; None where that is ambiguous."""
     if columns.name < columns.urls:
         # A name with more than fifty commas is no name; looking no further keeps hostile rows cheap.
         nearby = range(columns.urls, min(columns.urls + _MOST_NAME_PIECES, len(cells)))
@@ -107,11 +107,11 @@ def _is_one_url(pieces: list[str], columns: Columns, delimiter: str) -> bool:
     """
     if len(pieces) <= 1:
         return True
-    goes_on = any("/" in piece for piece in pieces[1:])
+    in_path = any("/" in piece for piece in pieces[1:])
     in_query = "?" in pieces[0] and columns.urls == columns.width - 1
     blank = any(re.search(r"\s", piece) for piece in (pieces[0].lstrip(), *pieces[1:]))
-    complete = any(map(_COMPLETE_PICTURE.fullmatch, pieces[:-1]))
-    return bool(pieces[0]) and delimiter != "\t" and (goes_on or in_query) and not blank and not complete
+    complete = any(map(_COMPLETE_IMAGE.fullmatch, pieces[:-1]))
+    return bool(pieces[0]) and delimiter != "\t" and (in_path or in_query) and not blank and not complete
 
 
 def _is_name(cells: list[str], columns: Columns, for_name: int, for_urls: int) -> bool:

@@ -39,10 +39,11 @@ from image_processor.urls import check_url, normalise
 _MAX_REDIRECTS: Final = 5
 _MAX_POST_RESPONSE: Final = 4_096
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Below /static/samples/: plain names only, so that no spelling of `..` or of a slash has to be understood.
-_SAMPLE = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:\?.*)?")
-# Names of one server: the sample is fetched as 127.0.0.1 by a program and uploaded at localhost by a browser. A
-# client chooses among them anyway, by the name that it connects to.
+# Paths of this server, after the first slash. Plain names only: no spelling of `..` or of a slash has to be understood.
+_SAMPLE = re.compile(r"static/samples/(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*/)*[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:\?.*)?")
+_INBOX = re.compile(r"webhooks/inbox")
+# Names of one server: a program fetches the sample from 127.0.0.1, a browser uploads it to localhost. A client chooses
+# among them anyway, by the name that it connects to.
 _LOOPBACK_NAME = re.compile(r"\A(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
 _CODINGS: Final = ("gzip", "x-gzip", "deflate")
@@ -116,7 +117,7 @@ class GuardedClient:
         deadline = Deadline(self._total_timeout, self._stop.is_set, is_abandoned)
         headers = self._headers | {"Accept": "image/*,*/*;q=0.8"}
         url = normalise(url)
-        own = _is_own_sample(url, own_base_url)
+        own = _is_own(url, own_base_url, _SAMPLE)
         for _ in range(_MAX_REDIRECTS + 1):
             with self._send("GET", url, headers, deadline, own) as response:
                 target = _redirect_target(response)
@@ -146,7 +147,7 @@ class GuardedClient:
         """
         deadline = Deadline(timeout, self._stop.is_set)
         url = normalise(url)
-        own = _one_name(url) == _own_url(own_base_url, "/webhooks/inbox")
+        own = _is_own(url, own_base_url, _INBOX)
         sent = self._headers | dict(headers) | {"Content-Length": str(len(body))}
         with self._send("POST", url, sent, deadline, own, body) as response:
             deadline.expect_body(_MAX_POST_RESPONSE)
@@ -200,21 +201,19 @@ def _redirect_target(response: requests.Response) -> str | None:
     return location
 
 
+def _is_own(url: str, own_base_url: str | None, path: re.Pattern[str]) -> bool:
+    """Whether `url`, in its wire form, is such a path of this server."""
+    base, url = _own_root(own_base_url or ""), _one_name(url)
+    return base is not None and url.startswith(base) and path.fullmatch(url, len(base)) is not None
+
+
 @functools.lru_cache(64)  # the same few of a server, for every image
-def _own_url(own_base_url: str | None, path: str) -> str | None:
-    url = (own_base_url or "").rstrip("/") + path
-    return None if check_url(url) else _one_name(normalise(url))
+def _own_root(base_url: str) -> str | None:
+    return None if check_url(base_url) else _one_name(normalise(base_url.rstrip("/") + "/"))
 
 
 def _one_name(url: str) -> str:
-    """A URL in its wire form, with one name for all names of loopback; only to be compared."""
     return _LOOPBACK_NAME.sub(r"\1localhost", url)
-
-
-def _is_own_sample(url: str, own_base_url: str | None) -> bool:
-    url = _one_name(url)
-    folder = _own_url(own_base_url, "/static/samples/")
-    return folder is not None and url.startswith(folder) and _SAMPLE.fullmatch(url, len(folder)) is not None
 
 
 # Bodies

@@ -1,4 +1,4 @@
-"""Catalogues as shops export them, and as nobody should: literals beside what is read or refused."""
+"""Catalogues as shops export them, and hostile ones: literals beside what is read or refused."""
 
 import csv
 import gzip
@@ -508,7 +508,7 @@ def test_the_limits_on_bytes_rows_urls_and_images_hold(tmp_path: Path) -> None:
         assert read_products(source, CSVLimits(len(text), 3, 2, 6)).is_valid
 
 
-# --- the answers -----------------------------------------------------------------------------------------------------
+# --- the results -----------------------------------------------------------------------------------------------------
 
 
 def test_output_keeps_every_cell_and_puts_the_urls_beside_them() -> None:

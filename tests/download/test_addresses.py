@@ -110,7 +110,7 @@ def test_names_are_not_addresses(host: str) -> None:
         (" 10.0.0.0/8 , 127.0.0.1:9000, ", "127.0.0.1", 9000, True),
     ],
 )
-def test_an_entry_allows_exactly_what_it_says(allowed: str, ip: str, port: int, open_: bool) -> None:
+def test_an_entry_allows_exactly_its_addresses_and_port(allowed: str, ip: str, port: int, open_: bool) -> None:
     assert AllowedAddresses.parse(allowed).include(ipaddress.ip_address(ip), port) is open_
 
 

@@ -22,13 +22,13 @@ from hostile_origin import (
     FakeResolver,
     HostileOrigin,
     Visit,
-    answer,
     dripping,
     endless,
     full_backlog,
     raw,
     redirect,
     reset,
+    response,
     silent,
 )
 
@@ -90,7 +90,7 @@ def origin() -> Iterator[HostileOrigin]:
 @pytest.fixture
 def secret() -> Iterator[HostileOrigin]:
     """A server that nothing may reach."""
-    with HostileOrigin({"/": answer(b"secret")}) as running:
+    with HostileOrigin({"/": response(b"secret")}) as running:
         yield running
         assert running.connections == 0
 
@@ -108,14 +108,14 @@ def failure(client: BufferedClient, url: str, **options: Any) -> ImageError:
 
 
 def test_an_image_arrives_with_its_status_and_headers(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes["/a.jpg"] = answer(b"picture", Content_Type="image/jpeg")
+    origin.routes["/a.jpg"] = response(b"picture", Content_Type="image/jpeg")
     got = new_client(origin).get(origin.url("/a.jpg#part"))
     assert (got.status, got.body, origin.paths()) == (200, b"picture", ["/a.jpg"])
     assert got.headers["content-TYPE"] == "image/jpeg"
 
 
-def test_the_request_is_plain_and_says_who_asks(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes["/a.jpg"] = answer()
+def test_the_request_is_plain_and_names_its_sender(origin: HostileOrigin, new_client: NewClient) -> None:
+    origin.routes["/a.jpg"] = response()
     new_client(origin).get(origin.url("/a.jpg"))
     (hit,) = origin.hits
     assert set(hit.headers) == {"host", "user-agent", "accept", "accept-encoding"}
@@ -144,8 +144,8 @@ def test_the_path_goes_out_as_it_was_written(
 
 
 def test_connections_are_kept_between_fetches(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes["/a.jpg"] = answer()
-    origin.routes["/empty"] = answer(b"", "404 Not Found")
+    origin.routes["/a.jpg"] = response()
+    origin.routes["/empty"] = response(b"", "404 Not Found")
     client = new_client(origin)
     for path in ("/a.jpg", "/empty", "/a.jpg", "/a.jpg"):
         client.get(origin.url(path))
@@ -159,7 +159,7 @@ def test_a_kept_connection_that_the_server_closed_in_that_moment_is_replaced(
 
     def close_on_second(visit: Visit) -> bool:
         if visit.hit.connection == 1 and closing.is_set():
-            return False  # read the request, answered nothing
+            return False  # read the request, sent nothing
         closing.set()
         visit.send(OK + b"Content-Length: 2\r\n\r\nhi")
         return True
@@ -170,7 +170,7 @@ def test_a_kept_connection_that_the_server_closed_in_that_moment_is_replaced(
     assert [hit.connection for hit in origin.hits] == [1, 1, 2]
 
 
-def test_a_fresh_connection_that_is_closed_unanswered_is_not_asked_again(
+def test_a_request_on_a_fresh_connection_that_is_closed_is_not_sent_again(
     origin: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes["/a.jpg"] = raw(b"")
@@ -179,23 +179,23 @@ def test_a_fresh_connection_that_is_closed_unanswered_is_not_asked_again(
     assert len(origin.hits) == 1
 
 
-def test_what_a_server_says_unasked_is_not_taken_for_the_next_answer(
+def test_what_a_server_sends_unrequested_is_not_taken_for_the_next_response(
     origin: HostileOrigin, new_client: NewClient
 ) -> None:
-    spoken = threading.Event()
+    sent_more = threading.Event()
 
-    def speaks_on(visit: Visit) -> bool:
+    def sends_more(visit: Visit) -> bool:
         visit.send(OK + b"Content-Length: 2\r\n\r\nhi")
         if visit.hit.connection == 1:
             visit.ended.wait(0.1)
             visit.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
-            spoken.set()
+            sent_more.set()
         return True
 
-    origin.routes["/a.jpg"] = speaks_on
+    origin.routes["/a.jpg"] = sends_more
     client = new_client(origin)
     assert client.get(origin.url("/a.jpg")).body == b"hi"
-    assert spoken.wait(PATIENCE)
+    assert sent_more.wait(PATIENCE)
     assert client.get(origin.url("/a.jpg")).status == 200
     assert [hit.connection for hit in origin.hits] == [1, 2]
 
@@ -212,17 +212,17 @@ SMUGGLED = OK + b"Content-Length: 7\r\n\r\nforged!"
     ],
     ids=["length", "chunks", "empty"],
 )
-@pytest.mark.parametrize("extra", [b"!", SMUGGLED], ids=["a byte", "an answer"])
+@pytest.mark.parametrize("extra", [b"!", SMUGGLED], ids=["a byte", "a response"])
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-def test_a_connection_is_not_used_again_when_bytes_follow_the_answer(
+def test_a_connection_is_not_used_again_when_bytes_follow_the_response(
     framed: bytes, extra: bytes, secure: bool, authority: trustme.CA, ca_bundle: str, new_client: NewClient
 ) -> None:
-    def says_too_much(visit: Visit) -> bool:
+    def sends_too_much(visit: Visit) -> bool:
         visit.send(OK + framed + extra)
         return True
 
     tls = server_context(authority, LOOPBACK) if secure else None
-    with HostileOrigin({"/a.jpg": says_too_much}, tls=tls) as origin:
+    with HostileOrigin({"/a.jpg": sends_too_much}, tls=tls) as origin:
         client = new_client(origin, ca_bundle=ca_bundle)
         bodies = [client.get(origin.url("/a.jpg")).body for _ in range(2)]
         assert b"forged!" not in bodies and len(set(bodies)) == 1
@@ -268,7 +268,7 @@ def test_a_folded_header_and_a_repeated_one_are_one_value_each(origin: HostileOr
 
 
 @pytest.mark.parametrize(
-    ("answered", "kept"),
+    ("sent", "kept"),
     [
         (OK + b"Content-Length: 7\r\n\r\npicture", True),
         (OK + b"Content-Length: 7\r\nConnection: close\r\n\r\npicture", False),
@@ -282,11 +282,11 @@ def test_a_folded_header_and_a_repeated_one_are_one_value_each(origin: HostileOr
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\npicture", False),
     ],
 )
-def test_a_connection_is_kept_when_its_answer_was_read_to_the_end(
-    answered: bytes, kept: bool, origin: HostileOrigin, new_client: NewClient
+def test_a_connection_is_kept_when_its_response_was_read_to_the_end(
+    sent: bytes, kept: bool, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     def stays_open(visit: Visit) -> bool:
-        visit.send(answered)
+        visit.send(sent)
         return True
 
     origin.routes["/a.jpg"] = stays_open
@@ -297,14 +297,14 @@ def test_a_connection_is_kept_when_its_answer_was_read_to_the_end(
 
 
 @pytest.mark.parametrize("length", ["abc", "", "-1"])
-def test_a_nonsensical_length_spoils_no_answer_whose_body_nobody_wants(
+def test_an_invalid_length_is_ignored_where_the_body_is_not_read(
     length: str, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     head = f"Content-Length: {length}\r\n\r\n".encode()
     origin.routes |= {
         "/gone.jpg": raw(b"HTTP/1.1 404 Not Found\r\n" + head),
         "/moved.jpg": raw(b"HTTP/1.1 302 Found\r\nLocation: /a.jpg\r\n" + head),
-        "/a.jpg": answer(),
+        "/a.jpg": response(),
         "/hook": raw(OK + head + b"thanks"),
     }
     client = new_client(origin)
@@ -313,9 +313,7 @@ def test_a_nonsensical_length_spoils_no_answer_whose_body_nobody_wants(
     assert client.post(origin.url("/hook"), body=b"{}", headers={}).status == 200
 
 
-def test_two_different_lengths_spoil_the_answer_whatever_its_status(
-    origin: HostileOrigin, new_client: NewClient
-) -> None:
+def test_two_different_lengths_are_an_error_whatever_the_status(origin: HostileOrigin, new_client: NewClient) -> None:
     head = b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n"  # RFC 9112, section 6.3: an unrecoverable error
     origin.routes |= {
         "/gone.jpg": raw(b"HTTP/1.1 404 Not Found\r\n" + head),
@@ -377,7 +375,7 @@ def test_a_header_that_would_bring_another_along_does_not_go_out(origin: Hostile
 @pytest.mark.parametrize(
     "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"]
 )
-def test_interim_answers_are_skipped(interim: bytes, origin: HostileOrigin, new_client: NewClient) -> None:
+def test_interim_responses_are_skipped(interim: bytes, origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes["/a.jpg"] = raw(interim * 3 + OK + b"Content-Length: 2\r\n\r\nhi")
     assert new_client(origin).get(origin.url("/a.jpg")).body == b"hi"
 
@@ -396,7 +394,7 @@ def test_interim_answers_are_skipped(interim: bytes, origin: HostileOrigin, new_
 def test_a_packed_body_is_unpacked_though_it_was_not_asked_for(
     encoding: str, packed: bytes, origin: HostileOrigin, new_client: NewClient
 ) -> None:
-    origin.routes["/a.jpg"] = answer(packed, Content_Encoding=encoding)
+    origin.routes["/a.jpg"] = response(packed, Content_Encoding=encoding)
     assert new_client(origin).get(origin.url("/a.jpg")).body == b"picture"
 
 
@@ -455,8 +453,8 @@ def test_a_name_that_rebinds_is_dialled_where_it_was_checked(
     origin: HostileOrigin, secret: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes["/a.jpg"] = raw(OK + b"Content-Length: 2\r\nConnection: close\r\n\r\nhi")
-    answers = iter([[(LOOPBACK, origin.port)]] + [[(LOOPBACK, secret.port)]] * 9)
-    resolver = FakeResolver({"rebind.example": lambda: next(answers)})
+    records = iter([[(LOOPBACK, origin.port)]] + [[(LOOPBACK, secret.port)]] * 9)
+    resolver = FakeResolver({"rebind.example": lambda: next(records)})
     client = new_client(origin, resolver=resolver)
     for _ in range(3):
         assert client.get("http://rebind.example/a.jpg").body == b"hi"
@@ -501,7 +499,7 @@ def test_the_environment_is_ignored(
         monkeypatch.setenv(name, secret.url("/"))
     (tmp_path / "netrc").write_text(f"machine {LOOPBACK} login me password secret\n")
     monkeypatch.setenv("NETRC", os.fspath(tmp_path / "netrc"))
-    origin.routes["/a.jpg"] = answer(Set_Cookie="session=1; Path=/")
+    origin.routes["/a.jpg"] = response(Set_Cookie="session=1; Path=/")
     client = new_client(origin)
     for _ in range(2):
         client.get(origin.url("/a.jpg"))
@@ -513,7 +511,7 @@ def test_the_environment_is_ignored(
 
 
 def test_the_samples_of_this_server_are_open_by_themselves(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes["/static/samples/a.jpg"] = origin.routes["/static/samples/deep/b-1_2.jpg"] = answer()
+    origin.routes["/static/samples/a.jpg"] = origin.routes["/static/samples/deep/b-1_2.jpg"] = response()
     client = new_client()
     base = origin.url("")
     assert client.get(base + "/static/samples/a.jpg", own_base_url=base).body == b"picture"
@@ -546,7 +544,7 @@ def test_another_port_or_scheme_is_not_this_server(secret: HostileOrigin, new_cl
 def test_a_sample_fetched_under_one_loopback_name_may_be_uploaded_under_another(
     called: str, origin: HostileOrigin, new_client: NewClient
 ) -> None:
-    origin.routes["/static/samples/a.jpg"] = answer()
+    origin.routes["/static/samples/a.jpg"] = response()
     client = new_client()
     own = f"http://{called}:{origin.port}"
     assert client.get(origin.url("/static/samples/a.jpg"), own_base_url=own).body == b"picture"
@@ -585,7 +583,7 @@ def test_the_connection_to_a_sample_is_never_used_for_anything_else(
     origin: HostileOrigin, new_client: NewClient
 ) -> None:
     base = origin.url("")
-    origin.routes["/static/samples/a.jpg"] = origin.routes["/secret"] = answer()
+    origin.routes["/static/samples/a.jpg"] = origin.routes["/secret"] = response()
     client = new_client()
     client.get(base + "/static/samples/a.jpg", own_base_url=base)
     assert isinstance(failure(client, base + "/secret", own_base_url=base), BlockedAddress)
@@ -598,7 +596,7 @@ def test_the_connection_to_a_sample_is_never_used_for_anything_else(
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_redirects_are_followed(status: str, origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/a/b": redirect("../c.jpg?x=1", status), "/c.jpg": answer()}
+    origin.routes |= {"/a/b": redirect("../c.jpg?x=1", status), "/c.jpg": response()}
     got = new_client(origin).get(origin.url("/a/b"))
     assert (got.body, origin.paths()) == (b"picture", ["/a/b", "/c.jpg?x=1"])
     assert {hit.connection for hit in origin.hits} == {1}
@@ -608,7 +606,7 @@ def test_redirects_are_followed(status: str, origin: HostileOrigin, new_client: 
 def test_the_dots_in_the_target_of_a_redirect_are_resolved_as_browsers_do(
     target: str, origin: HostileOrigin, new_client: NewClient
 ) -> None:
-    origin.routes |= {"/a/b": redirect(target), "/c.jpg": answer()}
+    origin.routes |= {"/a/b": redirect(target), "/c.jpg": response()}
     assert new_client(origin).get(origin.url("/a/b")).status == 200
     assert origin.paths() == ["/a/b", "/c.jpg"]
 
@@ -618,7 +616,7 @@ def test_five_redirects_are_followed_and_a_sixth_is_not(
     hops: int, fetched: bool, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes |= {f"/{n}": redirect(f"/{n - 1}") for n in range(1, hops + 1)}
-    origin.routes["/0"] = answer()
+    origin.routes["/0"] = response()
     client = new_client(origin)
     if fetched:
         assert client.get(origin.url(f"/{hops}")).body == b"picture"
@@ -644,19 +642,19 @@ def test_every_hop_is_checked_like_a_first_url(
 
 def test_the_body_of_a_redirect_is_not_read(origin: HostileOrigin, new_client: NewClient) -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: /b.jpg\r\nContent-Length: 500000000\r\n\r\n"
-    origin.routes |= {"/a.jpg": endless(head, b"x" * 65_536), "/b.jpg": answer()}
+    origin.routes |= {"/a.jpg": endless(head, b"x" * 65_536), "/b.jpg": response()}
     assert new_client(origin).get(origin.url("/a.jpg")).body == b"picture"
     assert origin.wait_for_abort()
 
 
-def test_a_redirect_without_a_target_is_just_an_answer(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/a": answer(b"", "302 Found"), "/b": answer(b"", "304 Not Modified", Location="/c")}
+def test_a_redirect_without_a_target_is_not_followed(origin: HostileOrigin, new_client: NewClient) -> None:
+    origin.routes |= {"/a": response(b"", "302 Found"), "/b": response(b"", "304 Not Modified", Location="/c")}
     client = new_client(origin)
     assert [client.get(origin.url(path)).status for path in ("/a", "/b")] == [302, 304]
 
 
 def test_a_redirect_to_bare_utf8_is_understood(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/a": redirect("/über.jpg"), "/%C3%BCber.jpg": answer()}
+    origin.routes |= {"/a": redirect("/über.jpg"), "/%C3%BCber.jpg": response()}
     assert new_client(origin).get(origin.url("/a")).body == b"picture"
 
 
@@ -702,7 +700,7 @@ def test_nothing_outlasts_the_deadline(behaviour: Any, origin: HostileOrigin, ne
 
 
 def test_the_deadline_cuts_a_kept_connection_too(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/fast": answer(), "/slow": dripping(OK + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000)}
+    origin.routes |= {"/fast": response(), "/slow": dripping(OK + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000)}
     client = new_client(origin, total_timeout=SHORT)
     client.post(origin.url("/fast"), body=b"", headers={}, timeout=PATIENCE)
     with soon():
@@ -714,7 +712,7 @@ def test_the_deadline_cuts_a_kept_connection_that_a_redirect_led_to(
     origin: HostileOrigin, new_client: NewClient
 ) -> None:
     with HostileOrigin() as other, ThreadPoolExecutor(1) as pool:
-        other.routes |= {"/fast": answer(), "/silent": silent}
+        other.routes |= {"/fast": response(), "/silent": silent}
         origin.routes["/a"] = redirect(other.url("/silent"))
         client = new_client(allowed=f"{origin.address},{other.address}", total_timeout=SHORT)
         client.post(other.url("/fast"), body=b"", headers={}, timeout=PATIENCE)
@@ -786,9 +784,9 @@ def test_a_dead_first_address_leaves_time_for_the_second_which_is_then_the_first
     assert tried == [port, origin.port, origin.port]
 
 
-def test_a_refused_connection_is_worth_another_attempt(new_client: NewClient) -> None:
+def test_a_refused_connection_is_retryable(new_client: NewClient) -> None:
     with socket.socket() as closed:
-        closed.bind((LOOPBACK, 0))  # bound, but nobody listens
+        closed.bind((LOOPBACK, 0))  # bound, but not listening
         error = failure(new_client(allowed=LOOPBACK), f"http://{LOOPBACK}:{closed.getsockname()[1]}/")
     assert isinstance(error, FetchConnectionError) and error.retryable
 
@@ -814,13 +812,13 @@ BOMB = gzip.compress(b"\0" * 20_000_000, mtime=0)
 @pytest.mark.parametrize(
     "behaviour",
     [
-        answer(b"x" * (LIMIT + 1)),
+        response(b"x" * (LIMIT + 1)),
         endless(OK + b"Content-Length: 99999999999999\r\n\r\n", b"x" * 65_536),
         endless(OK + b"\r\n", b"x" * 65_536),
         endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65_536 + b"\r\n"),
         endless(OK + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFF\r\n", b"x" * 65_536),
-        answer(BOMB, Content_Encoding="gzip"),
-        answer(zlib.compress(b"\0" * 20_000_000), Content_Encoding="deflate"),
+        response(BOMB, Content_Encoding="gzip"),
+        response(zlib.compress(b"\0" * 20_000_000), Content_Encoding="deflate"),
     ],
     ids="declared huge-length close chunks huge-chunk gzip deflate".split(),
 )
@@ -885,10 +883,10 @@ def test_many_exchanges_that_time_out_leave_no_descriptor(origin: HostileOrigin,
         raw(OK),
         raw(b"HTTP/1.1 20"),
         reset(OK + b"Content-Length: 100\r\n\r\nshort"),
-        answer(b"not packed at all", Content_Encoding="gzip"),
+        response(b"not packed at all", Content_Encoding="gzip"),
     ],
 )
-def test_half_an_answer_is_truncated_and_worth_another_attempt(
+def test_half_a_response_is_truncated_and_retryable(
     behaviour: Any, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes["/a.jpg"] = behaviour
@@ -926,16 +924,16 @@ def test_a_chunk_size_of_minus_one_does_not_read_without_end(origin: HostileOrig
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip, deflate", "gzip, identity"])
-def test_a_packing_nobody_asked_for_is_named(encoding: str, origin: HostileOrigin, new_client: NewClient) -> None:
+def test_an_unknown_content_encoding_is_refused(encoding: str, origin: HostileOrigin, new_client: NewClient) -> None:
     # Empty members, packed: 3 KB that are gigabytes between the two layers, and nothing at the end.
-    origin.routes["/a.jpg"] = answer(gzip.compress(gzip.compress(b"") * 100_000, mtime=0), Content_Encoding=encoding)
+    origin.routes["/a.jpg"] = response(gzip.compress(gzip.compress(b"") * 100_000, mtime=0), Content_Encoding=encoding)
     assert isinstance(failure(new_client(origin), origin.url("/a.jpg")), UnsupportedFormat)
 
 
 @pytest.mark.parametrize(
     "data", [b"SSH-2.0-OpenSSH_9.2\r\n", b"<html>hello\n", b"HTTP/1.1 abc OK\r\n\r\n", b"\0" * 99 + b"\n"]
 )
-def test_a_server_that_speaks_something_else_is_a_connection_error(
+def test_a_server_of_another_protocol_is_a_connection_error(
     data: bytes, origin: HostileOrigin, new_client: NewClient
 ) -> None:
     origin.routes["/a.jpg"] = raw(data)
@@ -954,7 +952,7 @@ def test_only_the_body_of_a_200_is_read(origin: HostileOrigin, new_client: NewCl
 
 
 @pytest.mark.parametrize(
-    ("answered", "retryable"),
+    ("found", "retryable"),
     [
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), True),
         (socket.gaierror(socket.EAI_SYSTEM, "System error"), True),
@@ -965,15 +963,15 @@ def test_only_the_body_of_a_200_is_read(origin: HostileOrigin, new_client: NewCl
         ([], False),
     ],
 )
-def test_a_name_server_that_is_busy_is_asked_again_and_one_that_knows_is_not(
-    answered: object, retryable: bool, new_client: NewClient
+def test_a_lookup_is_retryable_when_the_name_server_fails_but_not_when_the_name_does_not_exist(
+    found: object, retryable: bool, new_client: NewClient
 ) -> None:
-    error = failure(new_client(resolver=FakeResolver({"shop.example": answered})), "http://shop.example/")
+    error = failure(new_client(resolver=FakeResolver({"shop.example": found})), "http://shop.example/")
     assert isinstance(error, DNSFailure) and error.retryable is retryable
 
 
 def test_one_lookup_serves_all_threads_that_ask_meanwhile(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes["/"] = answer()
+    origin.routes["/"] = response()
     never = threading.Event()  # the name server takes its second: time enough for eight threads to ask
     resolver = FakeResolver({"shop.example": lambda: never.wait(1) or [(LOOPBACK, origin.port)]})
     client = new_client(origin, resolver=resolver)
@@ -1037,7 +1035,7 @@ def server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 def test_https_checks_the_name_and_keeps_the_connection(
     authority: trustme.CA, ca_bundle: str, new_client: NewClient
 ) -> None:
-    with HostileOrigin({"/": answer()}, tls=server_context(authority, "shop.example")) as origin:
+    with HostileOrigin({"/": response()}, tls=server_context(authority, "shop.example")) as origin:
         names: dict[str, object] = {name: [(LOOPBACK, origin.port)] for name in ("shop.example", "other.example")}
         client = new_client(origin, resolver=FakeResolver(names), ca_bundle=ca_bundle)
         for _ in range(3):
@@ -1049,7 +1047,7 @@ def test_https_checks_the_name_and_keeps_the_connection(
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(new_client: NewClient) -> None:
-    with HostileOrigin({"/": answer()}, tls=server_context(trustme.CA(), LOOPBACK)) as origin:
+    with HostileOrigin({"/": response()}, tls=server_context(trustme.CA(), LOOPBACK)) as origin:
         error = failure(new_client(origin), origin.url("/"))
         assert origin.hits == []
     assert isinstance(error, TLSError)
@@ -1060,7 +1058,7 @@ def test_a_certificate_that_names_the_host_in_its_common_name_only_is_refused(
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(common_name="shop.example").configure_cert(context)
-    with HostileOrigin({"/": answer()}, tls=context) as origin:
+    with HostileOrigin({"/": response()}, tls=context) as origin:
         resolver = FakeResolver({"shop.example": [(LOOPBACK, origin.port)]})
         error = failure(new_client(origin, resolver=resolver, ca_bundle=ca_bundle), "https://shop.example/")
         assert origin.hits == []
@@ -1075,7 +1073,7 @@ def test_a_secure_connection_that_is_cut_under_a_body_without_a_length_is_trunca
         visit.send(OK + head + b"\r\npicture")
         if whole:
             assert isinstance(visit.connection, ssl.SSLSocket)
-            visit.connection.unwrap()  # says that nothing more comes; closing alone does not
+            visit.connection.unwrap()  # announces the end; closing alone does not
 
     with HostileOrigin({"/a.jpg": behave}, tls=server_context(authority, LOOPBACK)) as origin:
         client = new_client(origin, ca_bundle=ca_bundle)
@@ -1091,7 +1089,7 @@ def test_a_kept_secure_connection_that_the_server_closed_in_that_moment_is_repla
 ) -> None:
     def close_on_second(visit: Visit) -> bool:
         if visit.hit.connection == 1 and len(origin.hits) > 1:
-            return False  # read the request, answered nothing
+            return False  # read the request, sent nothing
         visit.send(OK + b"Content-Length: 2\r\n\r\nhi")
         return True
 
@@ -1109,7 +1107,7 @@ def test_https_to_a_server_that_speaks_http_is_a_tls_error(origin: HostileOrigin
 def test_a_redirect_from_https_to_http_is_followed_for_images(
     authority: trustme.CA, ca_bundle: str, origin: HostileOrigin, new_client: NewClient
 ) -> None:
-    origin.routes["/b"] = answer()
+    origin.routes["/b"] = response()
     with HostileOrigin({"/a": redirect(origin.url("/b"))}, tls=server_context(authority, LOOPBACK)) as secure:
         client = new_client(allowed=f"{origin.address},{secure.address}", ca_bundle=ca_bundle)
         assert client.get(secure.url("/a")).body == b"picture"
@@ -1134,7 +1132,7 @@ def test_a_handshake_that_hangs_costs_the_connect_timeout(new_client: NewClient)
 
 
 def test_a_post_sends_its_body_and_headers(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes["/hook"] = answer(b"thanks", "202 Accepted")
+    origin.routes["/hook"] = response(b"thanks", "202 Accepted")
     headers = {"content-type": "application/json", "webhook-id": "msg_1"}
     got = new_client(origin).post(origin.url("/hook"), body=b'{"a": 1}', headers=headers)
     assert (got.status, got.body) == (202, b"thanks")
@@ -1144,13 +1142,13 @@ def test_a_post_sends_its_body_and_headers(origin: HostileOrigin, new_client: Ne
 
 
 def test_a_post_follows_no_redirect(origin: HostileOrigin, new_client: NewClient) -> None:
-    origin.routes |= {"/hook": redirect("/other", "307 Temporary Redirect"), "/other": answer()}
+    origin.routes |= {"/hook": redirect("/other", "307 Temporary Redirect"), "/other": response()}
     assert new_client(origin).post(origin.url("/hook"), body=b"", headers={}).status == 307
     assert origin.paths() == ["/hook"]
 
 
 @pytest.mark.parametrize("head", [b"\r\n", b"Content-Length: 500000000\r\n\r\n"])
-def test_the_answer_to_a_post_is_cut_at_4_kb(head: bytes, origin: HostileOrigin, new_client: NewClient) -> None:
+def test_the_response_to_a_post_is_cut_at_4_kb(head: bytes, origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes["/hook"] = endless(OK + head, b"x" * 65_536)
     assert len(new_client(origin).post(origin.url("/hook"), body=b"{}", headers={}).body) == 4_096
     assert origin.wait_for_abort()
@@ -1168,7 +1166,7 @@ def test_a_post_is_bounded_in_time(origin: HostileOrigin, new_client: NewClient)
 
 def test_a_post_reaches_no_private_address_but_its_own_inbox(origin: HostileOrigin, new_client: NewClient) -> None:
     base = origin.url("")
-    origin.routes["/webhooks/inbox"] = answer(b"", "204 No Content")
+    origin.routes["/webhooks/inbox"] = response(b"", "204 No Content")
     client = new_client()
     for own in (base, base.replace("127.0.0.1", "localhost")):
         assert client.post(base + "/webhooks/inbox", body=b"{}", headers={}, own_base_url=own).status == 204
@@ -1219,7 +1217,7 @@ def test_a_cut_ends_what_is_under_way_at_once_and_nothing_more(
         release.wait(PATIENCE)
         return []
 
-    origin.routes |= {"/silent": silent, "/dripping": dripping(OK + b"\r\n", b"x" * 5_000), "/a.jpg": answer()}
+    origin.routes |= {"/silent": silent, "/dripping": dripping(OK + b"\r\n", b"x" * 5_000), "/a.jpg": response()}
     with full_backlog() as port, ThreadPoolExecutor(1) as pool:
         names: dict[str, object] = {"stuck.example": stuck, "dead.example": [(LOOPBACK, port)]}
         resolver = FakeResolver(names)

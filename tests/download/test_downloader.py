@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from io import BytesIO
 
 import pytest
-from hostile_origin import HostileOrigin, answer, raw, redirect
+from hostile_origin import HostileOrigin, raw, redirect, response
 
 from image_processor.download.addresses import AllowedAddresses
 from image_processor.download.client import GuardedClient
@@ -38,14 +38,14 @@ def refused(downloader: Downloader, url: str) -> ImageError:
 
 
 def test_the_bytes_of_a_200_are_the_image(origin: HostileOrigin, downloader: Downloader) -> None:
-    origin.routes |= {"/moved": redirect("/a.jpg"), "/a.jpg": answer(b"picture")}
+    origin.routes |= {"/moved": redirect("/a.jpg"), "/a.jpg": response(b"picture")}
     file = BytesIO()
     assert downloader.download(origin.url("/moved"), file) == len(b"picture")
     assert file.getvalue() == b"picture"
 
 
 def test_samples_of_this_server_can_be_downloaded(origin: HostileOrigin) -> None:
-    origin.routes["/static/samples/a.jpg"] = answer(b"sample")
+    origin.routes["/static/samples/a.jpg"] = response(b"sample")
     client = new_client(AllowedAddresses())
     base = origin.url("")
     assert Downloader(client).download(base + "/static/samples/a.jpg", BytesIO(), own_base_url=base) == len(b"sample")
@@ -84,7 +84,7 @@ def test_an_empty_file_is_truncated(framing: bytes, origin: HostileOrigin, downl
 def test_any_other_response_is_an_error_in_plain_words(
     status: str, detail: str, retryable: bool, origin: HostileOrigin, downloader: Downloader
 ) -> None:
-    origin.routes["/a.jpg"] = answer(b"" if status.startswith("204") else b"page", status)
+    origin.routes["/a.jpg"] = response(b"" if status.startswith("204") else b"page", status)
     error = refused(downloader, origin.url("/a.jpg"))
     assert isinstance(error, HTTPStatusError)
     assert (error.detail, error.retryable, error.http_status) == (detail, retryable, int(status[:3]))
@@ -93,7 +93,7 @@ def test_any_other_response_is_an_error_in_plain_words(
 
 @pytest.mark.parametrize("status", ["401 x", "403 x", "429 x"])
 def test_the_commonest_errors_come_with_advice(status: str, origin: HostileOrigin, downloader: Downloader) -> None:
-    origin.routes["/a.jpg"] = answer(b"", status)
+    origin.routes["/a.jpg"] = response(b"", status)
     assert refused(downloader, origin.url("/a.jpg")).detail.count(".") == 2
 
 
@@ -117,7 +117,7 @@ def in_seconds(seconds: float) -> str:
 def test_what_the_server_asks_for_is_understood_within_bounds(
     header: str, lowest: float, highest: float, origin: HostileOrigin, downloader: Downloader
 ) -> None:
-    origin.routes["/a.jpg"] = answer(b"", "429 x", Retry_After=header)
+    origin.routes["/a.jpg"] = response(b"", "429 x", Retry_After=header)
     asked = refused(downloader, origin.url("/a.jpg")).retry_after
     assert asked is not None and lowest <= asked <= highest
 
@@ -126,7 +126,7 @@ def test_what_the_server_asks_for_is_understood_within_bounds(
 def test_a_date_in_retry_after_is_counted_from_now(
     ahead: float, lowest: float, highest: float, origin: HostileOrigin, downloader: Downloader
 ) -> None:
-    origin.routes["/a.jpg"] = answer(b"", "429 x", Retry_After=in_seconds(ahead))
+    origin.routes["/a.jpg"] = response(b"", "429 x", Retry_After=in_seconds(ahead))
     asked = refused(downloader, origin.url("/a.jpg")).retry_after
     assert asked is not None and lowest <= asked <= highest
 
@@ -137,13 +137,13 @@ def test_a_date_in_retry_after_is_counted_from_now(
      "Fri, 31 Feb 2026 25:61:00 GMT"],
 )  # fmt: skip
 def test_nonsense_in_retry_after_is_ignored(header: str, origin: HostileOrigin, downloader: Downloader) -> None:
-    origin.routes["/a.jpg"] = answer(b"", "503 x", Retry_After=header)
+    origin.routes["/a.jpg"] = response(b"", "503 x", Retry_After=header)
     error = refused(downloader, origin.url("/a.jpg"))
     assert error.retry_after is None and error.http_status == 503
 
 
 def test_a_permanent_error_carries_no_retry_after(origin: HostileOrigin, downloader: Downloader) -> None:
-    origin.routes["/a.jpg"] = answer(b"", "404 x", Retry_After="5")
+    origin.routes["/a.jpg"] = response(b"", "404 x", Retry_After="5")
     assert refused(downloader, origin.url("/a.jpg")).retry_after is None
 
 

@@ -53,8 +53,8 @@ def enter_new_hosts(limits: HostLimits, request: object, count: int = 1_000) -> 
     return [host for host in hosts if limits.acquire(host, request)]
 
 
-def prove(limits: HostLimits, host: str = HOST, answers: int = 16) -> None:
-    for _ in range(answers):
+def prove(limits: HostLimits, host: str = HOST, responses: int = 16) -> None:
+    for _ in range(responses):
         assert limits.acquire(host)
         limits.release(host, None)
 
@@ -65,7 +65,7 @@ def leave_all(limits: HostLimits, count: int, error: ImageError | None = None) -
 
 
 def places(limits: HostLimits, host: str = HOST) -> int:
-    """How many places there are, counted without a trace: an address that was never asked tells nothing."""
+    """How many places there are, counted without a trace: no request was sent, so nothing is learned."""
     count = enter_all(limits, host)
     for _ in range(count):
         limits.release(host, InvalidURL())
@@ -169,7 +169,7 @@ def test_a_host_that_restarts_after_an_idle_hour_is_not_dead_at_once(limits: Hos
 
 
 @pytest.mark.parametrize("sign_of_life", [None, HTTPStatusError(http_status=404), push_back(), NotAnImage()])
-def test_any_answer_in_between_keeps_a_host_alive(
+def test_any_response_in_between_keeps_a_host_alive(
     sign_of_life: ImageError | None, limits: HostLimits, clock: Clock
 ) -> None:
     for _ in range(3):
@@ -189,7 +189,7 @@ def test_a_host_that_is_only_slow_gets_fewer_places_before_it_is_given_up(limits
     assert isinstance(limits.refusal(HOST), FetchTimeout)
 
 
-def test_a_thousand_pictures_on_a_dead_host_take_a_few_timeouts(limits: HostLimits, clock: Clock) -> None:
+def test_a_thousand_images_on_a_dead_host_take_a_few_timeouts(limits: HostLimits, clock: Clock) -> None:
     tried = refused = 0
     started = clock.now
     while tried + refused < 1_000:
@@ -267,7 +267,7 @@ def test_a_host_in_use_is_never_forgotten(limits: HostLimits) -> None:
 
 
 @pytest.mark.parametrize(("threads", "share"), [(64, 32), (32, 16), (9, 4), (2, 4)])
-def test_hosts_that_have_not_answered_share_half_of_the_download_threads(
+def test_hosts_that_have_not_responded_share_half_of_the_download_threads(
     threads: int, share: int, clock: Clock
 ) -> None:
     limits = HostLimits(16, threads, clock=clock)
@@ -284,7 +284,7 @@ def test_places_at_hosts_that_hung_are_free_again_after_the_timeout(limits: Host
             limits.release(host, FetchTimeout())
 
 
-def test_a_new_host_that_answers_takes_nothing_from_the_share_of_those_that_do_not(limits: HostLimits) -> None:
+def test_a_new_host_that_responds_takes_nothing_from_the_share_of_those_that_do_not(limits: HostLimits) -> None:
     for number in range(1_000):
         host = f"{number}.example"
         assert limits.acquire(host)
@@ -306,11 +306,11 @@ def test_many_catalogues_of_hosts_that_hang_leave_a_quarter_of_the_threads_to_th
     assert enter_all(limits) == 16
 
 
-def test_a_host_that_answered_gets_its_places_in_spite_of_those_that_hang(limits: HostLimits) -> None:
+def test_a_host_that_responded_gets_its_places_in_spite_of_those_that_hang(limits: HostLimits) -> None:
     enter_new_hosts(limits, "hostile")
     assert limits.acquire(HOST, "innocent")
     assert not limits.acquire(HOST, "innocent")
-    for _ in range(16):  # an answer makes room for the next image and for one more
+    for _ in range(16):  # a response makes room for the next image and for one more
         limits.release(HOST, None)
         enter_all(limits, request="innocent")
     limits.release(HOST, None)
@@ -319,7 +319,7 @@ def test_a_host_that_answered_gets_its_places_in_spite_of_those_that_hang(limits
     assert enter_all(limits, request="innocent") == 15
 
 
-def test_a_host_that_stops_answering_shares_with_those_that_never_did(limits: HostLimits) -> None:
+def test_a_host_that_stops_responding_shares_with_those_that_never_did(limits: HostLimits) -> None:
     prove(limits)
     fail_once(limits, FetchTimeout())
     enter_new_hosts(limits, None)
