@@ -9,18 +9,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from flask import Blueprint, Flask, g, jsonify, render_template, request
+from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from flask_openapi import Info, OpenAPI
-from flask_openapi.models import Schema
 from flask_wtf import CSRFProtect
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError
@@ -61,12 +59,11 @@ from image_processor.web import (
     Guard,
     Problem,
     api_blueprint,
-    complete_document,
+    docs_blueprint,
     error_page,
     invalid_option,
     pages_blueprint,
     problem,
-    read_reference,
 )
 
 VERSION = "0.1.0"
@@ -380,36 +377,17 @@ def _clean_up(actions: Actions, retention_days: int) -> None:
 
 
 def _register(app: OpenAPI, settings: Settings) -> None:
-    guard = _guard(settings)
-    guard.init_app(app)
+    _guard(settings).init_app(app)
     Bootstrap5(app)
     CSRFProtect(app)
     app.register_api(api_blueprint)
-    app.components_schemas["Problem"] = Schema(**Problem.model_json_schema())
     app.register_blueprint(pages_blueprint)
     register_commands(app)
-    app.register_blueprint(_docs(app, locked=guard.locked))
+    app.register_blueprint(docs_blueprint)
     app.register_error_handler(RequestError, _handle_error)
     app.register_error_handler(HTTPException, _handle_error)
     app.register_error_handler(StoreUnavailable, _handle_pause)
     app.register_error_handler(Exception, _handle_defect)
-
-
-def _docs(app: OpenAPI, *, locked: bool) -> Blueprint:
-    """The API document, and the page that shows it."""
-    docs = Blueprint("docs", __name__, url_prefix="/docs")
-    docs.add_url_rule("/openapi.json", "document", lambda: jsonify(document()))
-
-    @docs.get("/")
-    def page() -> str:
-        reference = read_reference(document(), g.base_url)
-        return render_template("docs.html", reference=reference, base_url=g.base_url)
-
-    @cache  # made on demand: the start need not wait for it
-    def document() -> dict[str, Any]:
-        return complete_document(app.api_doc, locked=locked)
-
-    return docs
 
 
 def _handle_error(error: RequestError | HTTPException) -> ResponseReturnValue:

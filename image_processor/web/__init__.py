@@ -2,9 +2,8 @@
 
 from image_processor.web.api import api as api_blueprint
 from image_processor.web.api import invalid_option, problem
-from image_processor.web.api_reference import read as read_reference
+from image_processor.web.docs import docs as docs_blueprint
 from image_processor.web.guard import Guard
-from image_processor.web.openapi import complete as complete_document
 from image_processor.web.pages import error_page
 from image_processor.web.pages import pages as pages_blueprint
 from image_processor.web.schemas import Problem
@@ -13,10 +12,9 @@ __all__ = [
     "Guard",
     "Problem",
     "api_blueprint",
-    "complete_document",
+    "docs_blueprint",
     "error_page",
     "invalid_option",
     "pages_blueprint",
     "problem",
-    "read_reference",
 ]

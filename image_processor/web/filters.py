@@ -1,9 +1,12 @@
 """Sizes, times and addresses as people read them. Pure functions; the templates use them as filters."""
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from markupsafe import Markup, escape
 
 
 def size(number: int) -> str:
@@ -31,6 +34,11 @@ def pretty(content: Any) -> str:
     except ValueError:
         return str(content)
     return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def with_code(text: str) -> Markup:
+    """A text whose `code` is between backticks."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text)))
 
 
 def short_address(url: str) -> str:

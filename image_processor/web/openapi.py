@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from image_processor.web.api.blueprint import TAGS
+
 EXAMPLES = Path(__file__).with_name("api_examples.json")
 
 # Open without the key: hosted images have unguessable names, received webhooks are signed, a health check has no key.
@@ -49,6 +51,7 @@ def complete(document: dict[str, Any], *, locked: bool) -> dict[str, Any]:
         }
     }
     document["components"]["headers"] = {name: {**header, "schema": _TEXT} for name, header in _HEADERS.items()}
+    document["tags"] = [tag.model_dump(exclude_none=True) for tag in TAGS]
     document["security"] = [{"apiKey": []}] if locked else [{"apiKey": []}, {}]
     for path in document["paths"].values():
         for operation in path.values():

@@ -30,7 +30,7 @@ from image_processor.store import (
     ProductImage,
     SizeClass,
 )
-from image_processor.web.filters import moment, pretty, short_address, size
+from image_processor.web.filters import moment, pretty, short_address, size, with_code
 from image_processor.web.forms import ActionForm, SignInForm, UploadForm
 from image_processor.web.guard import SIGN_IN_PATH, guard
 from image_processor.web.services import services
@@ -311,5 +311,5 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() and len(text) < 19 else 0
 
 
-for to_words in (size, moment, pretty, short_address, timestamp):
+for to_words in (size, moment, pretty, short_address, timestamp, with_code):
     pages.add_app_template_filter(to_words)

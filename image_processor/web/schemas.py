@@ -117,7 +117,7 @@ class UploadQuery(BaseModel):
 
 
 class UploadForm(UploadQuery):
-    """The catalogue and the options."""
+    """The catalogue and its options. Options may be in the query instead; the form takes precedence."""
 
     file: FileStorage | SkipJsonSchema[None] = Field(None, description="The catalogue, as CSV.")
 

@@ -680,7 +680,7 @@ def test_the_quick_start_on_the_page_of_the_api_works_as_it_stands(
         ).stdout
 
     request_id = json.loads(in_shell(upload))["request_id"]
-    in_shell(f"{wait.replace('the-request_id-of-the-answer', request_id)}\n{take}")
+    in_shell(f"{wait.replace('the-request_id-of-the-response', request_id)}\n{take}")
 
     assert (tmp_path / "output.csv").read_text().startswith("S. No.,Product Name,Input Image Urls,Output Image Urls\n")
 

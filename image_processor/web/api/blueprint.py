@@ -20,10 +20,16 @@ PROBLEM_TYPE = "application/problem+json"
 # An original or a hosted image may be a file with scripts; the browser runs nothing of it.
 SANDBOX = "default-src 'none'; sandbox"
 
-jobs_tag = Tag(name="jobs", description="Upload a catalogue, follow its job, download the results.")
-files_tag = Tag(name="files", description="Hosted images and the sample catalogue.")
-webhooks_tag = Tag(name="webhooks", description="Webhooks that this server sends and receives.")
+jobs_tag = Tag(name="jobs", description="Upload a catalogue, follow its job, cancel, retry or delete it.")
+results_tag = Tag(name="results", description="The catalogue with its new URLs, what failed, the images.")
+webhooks_tag = Tag(
+    name="webhooks",
+    description="When the output.csv of a job is written, a signed `POST` is sent to its `webhook_url` (Standard "
+    "Webhooks), again until the response is 2xx. The inbox receives such webhooks, for trying them out.",
+)
 server_tag = Tag(name="server", description="Health and metrics of the server.")
+# In the order of the document and its page.
+TAGS = (jobs_tag, results_tag, webhooks_tag, server_tag)
 
 
 def problems(*statuses: int) -> dict[str | int, Any]:

@@ -15,11 +15,10 @@ from image_processor.web.api.blueprint import (
     api,
     download,
     file_of,
-    files_tag,
-    jobs_tag,
     json_response,
     page_response,
     problems,
+    results_tag,
 )
 from image_processor.web.schemas import (
     FilePath,
@@ -39,7 +38,7 @@ YEAR_SECONDS = 31_536_000
 @api.get("/processed_images/<request_id>/output.csv", doc_ui=False, endpoint="output_csv_1")
 @api.get(
     "/api/v1/requests/<request_id>/output.csv",
-    tags=[jobs_tag],
+    tags=[results_tag],
     responses={200: file_of("The catalogue with its output URLs.", "text/csv"), **problems(401, 404, 409)},
 )
 def output_csv(path: RequestPath) -> Response:
@@ -50,7 +49,7 @@ def output_csv(path: RequestPath) -> Response:
 
 @api.get(
     "/api/v1/requests/<request_id>/errors.csv",
-    tags=[jobs_tag],
+    tags=[results_tag],
     responses={
         200: file_of("What failed and why, as a catalogue to correct and upload again.", "text/csv"),
         **problems(401, 404, 409),
@@ -67,7 +66,7 @@ def errors_csv(path: RequestPath) -> Response:
 
 @api.get(
     "/api/v1/requests/<request_id>/images.zip",
-    tags=[jobs_tag],
+    tags=[results_tag],
     responses={
         200: file_of("All compressed images, with readable names.", "application/zip"),
         **problems(401, 404, 409),
@@ -86,7 +85,7 @@ def images_zip(path: RequestPath) -> Response:
 
 @api.get(
     "/api/v1/requests/<request_id>/images",
-    tags=[jobs_tag],
+    tags=[results_tag],
     responses={200: ImagesPage, **problems(400, 401, 404)},
 )
 def list_images(path: RequestPath, query: ImagesQuery) -> Response:
@@ -107,7 +106,7 @@ def list_images(path: RequestPath, query: ImagesQuery) -> Response:
 
 @api.get(
     "/api/v1/requests/<request_id>/images/<int:image_id>/source",
-    tags=[jobs_tag],
+    tags=[results_tag],
     responses={200: file_of("The original as it is now.", "image/*"), **problems(401, 404, 502, 503)},
 )
 def image_source(path: ImagePath) -> Response:
@@ -120,7 +119,7 @@ def image_source(path: ImagePath) -> Response:
     return response
 
 
-@api.get("/api/v1/requests/<request_id>/sizes", tags=[jobs_tag], responses={200: Sizes, **problems(401, 404)})
+@api.get("/api/v1/requests/<request_id>/sizes", tags=[results_tag], responses={200: Sizes, **problems(401, 404)})
 def sizes(path: RequestPath) -> Response:
     """The distribution of image sizes, before and after."""
     buckets = [
@@ -138,7 +137,7 @@ def _size_label(below: int | None) -> str:
 
 @api.get(
     "/processed_images/<path:filename>",
-    tags=[files_tag],
+    tags=[results_tag],
     responses={
         200: file_of("The file.", "image/*"),
         206: file_of("The part that `Range` asked for.", "image/*"),

@@ -13,7 +13,6 @@ from image_processor.jobs import StatusBody, links
 from image_processor.web.api.blueprint import (
     api,
     file_of,
-    files_tag,
     invalid_option,
     jobs_tag,
     json_response,
@@ -145,7 +144,7 @@ def delete_request(path: RequestPath) -> Response:
 
 @api.get(
     "/sample.csv",
-    tags=[files_tag],
+    tags=[jobs_tag],
     responses={200: file_of("A catalogue that can be uploaded as it is.", "text/csv"), **problems(401)},
 )
 def sample_csv() -> Response:
