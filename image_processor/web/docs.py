@@ -78,7 +78,7 @@ class Reference:
         """The objects of responses, by name; the page shows forms and problems where they belong."""
         return {
             name: schema
-            for name, schema in self._schemas.items()
+            for name, schema in sorted(self._schemas.items())
             if schema["type"] == "object" and name not in ("UploadForm", "Problem")
         }
 

@@ -38,7 +38,7 @@ def pretty(content: Any) -> str:
 
 def with_code(text: str) -> Markup:
     """A text whose `code` is between backticks."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def short_address(url: str) -> str:

@@ -25,7 +25,7 @@ from image_processor.imaging.compressor import Compressor
 from image_processor.imaging.pool import ImagePool
 from image_processor.jobs.thumbnails import MAX_BYTES, Thumbnails
 from image_processor.store.files import Storage
-from image_processor.web.filters import short_address, size
+from image_processor.web.filters import short_address, size, with_code
 
 REQUEST = "11111111-2222-4333-8444-555555555555"
 HEADER = "S. No.,Product Name,Input Image Urls\n"
@@ -458,3 +458,7 @@ def test_sizes_have_two_or_three_digits(number: int, words: str) -> None:
 )
 def test_addresses_are_shortened_to_host_and_file(address: str, short: str) -> None:
     assert short_address(address) == short
+
+
+def test_code_between_backticks_is_marked_and_everything_is_escaped() -> None:
+    assert with_code("As `<a>; rel=b`, <i>") == "As <code>&lt;a&gt;; rel=b</code>, &lt;i&gt;"
