@@ -14,14 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from image_processor.store.database import Database, read_rows
 from image_processor.store.jobs import update_job
-from image_processor.store.models import (
-    UNFINISHED_IMAGES,
-    ImageStatus,
-    Job,
-    Product,
-    ProductImage,
-    ProductStatus,
-)
+from image_processor.store.models import UNFINISHED_IMAGES, ImageStatus, Job, Product, ProductImage, ProductStatus
 
 
 def url_key(url: str) -> int:
@@ -206,8 +199,7 @@ def _mark_started(session: Session, ids: Sequence[int]) -> None:
     session.execute(
         update(ProductImage)
         .where(
-            or_(ProductImage.id.in_(ids), ProductImage.same_as_id.in_(ids)),
-            ProductImage.status == ImageStatus.PENDING,
+            or_(ProductImage.id.in_(ids), ProductImage.same_as_id.in_(ids)), ProductImage.status == ImageStatus.PENDING
         )
         .values(status=ImageStatus.PROCESSING)
         .execution_options(synchronize_session=False)
