@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-HEADER = "X-Request-ID"
 # Anything else that a client sends could break a log line or the headers of a response.
 _VALID_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 
@@ -51,7 +50,7 @@ class HTTPRequestIds:
         value = sent if _VALID_ID.fullmatch(sent) else uuid.uuid4().hex
 
         def start(status, headers, *exc_info):  # type: ignore[no-untyped-def]
-            return start_response(status, [*headers, (HEADER, value)], *exc_info)
+            return start_response(status, [*headers, ("X-Request-ID", value)], *exc_info)
 
         with with_http_request_id(value):
             return self._wsgi_app(environ, start)
@@ -73,8 +72,7 @@ class OneLine(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        value = http_request_id()
-        prefix = f"[{value.replace(' ', '%20')}] " if value else ""
+        prefix = f"[{value.replace(' ', '%20')}] " if (value := http_request_id()) else ""
         record.message = prefix + escaped(record.message)
         return super().formatMessage(record)
 

@@ -110,7 +110,7 @@ class Compressor:
             rewind(file)
             file.write(data)
         note = " ".join(plan.notes) or None
-        return CompressedImage(_EXTENSIONS[plan.target], *image.size, size_of(file), kept, note)
+        return CompressedImage(_EXTENSIONS[plan.target], *image.frames[0].size, size_of(file), kept, note)
 
 
 def _plan(original: Original, options: CompressOptions, max_pixels: int) -> _Plan:

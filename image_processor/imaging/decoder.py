@@ -20,7 +20,6 @@ from image_processor.imaging.formats import (
     check_jpeg,
     damaged,
     exif_orientation,
-    jpeg_depth,
     png_chunks,
     png_size,
     recognise,
@@ -65,11 +64,6 @@ class DecodedImage:
     durations: list[int] = field(default_factory=list)
     loop: int = 0
     unfit: bool = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self.frames[0].size
 
 
 @dataclass(slots=True)
@@ -183,7 +177,7 @@ def inspect(data: bytes, max_pixels: int) -> Original:
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     if math.prod(size) > max_pixels:
         raise TooManyPixels(
-            f"The image has {size[0]:,} × {size[1]:,} pixels; at most {max_pixels:,} are handled. "
+            f"The image has {size[0]:,} × {size[1]:,} pixels; at most {max_pixels:,} are allowed. "
             "Host a smaller version of it."
         )
 
@@ -200,7 +194,7 @@ def _measured(kind: Kind, data: bytes) -> Original:
         return Original(kind, data, webp_canvas(data), frames, alpha=alpha)
     image = _open_repaired(data, kind)
     if image.mode in ("I", "F", "LAB"):
-        raise _unreadable(data, kind)
+        raise _unreadable(kind)
     frames = getattr(image, "n_frames", 1) if kind in ("PNG", "AVIF") else 1
     if kind == "PNG" and frames > 1:  # the file may claim more than it has
         shown = frames - getattr(image, "default_image", False)
@@ -218,14 +212,10 @@ def _open_repaired(data: bytes, kind: Kind) -> ImageFile.ImageFile:
         for repaired in repairs(data, kind):
             with suppress(*FOREIGN_ERRORS):
                 return open_image(repaired, kind)
-        raise _unreadable(data, kind) from error
+        raise _unreadable(kind) from error
 
 
-def _unreadable(data: bytes, kind: Kind) -> ImageError:
-    if kind == "JPEG" and (depth := jpeg_depth(data)) != 8:
-        return UnsupportedFormat(
-            f"This is a JPEG with {depth} bits per colour, which is not supported; save it as an ordinary JPEG."
-        )
+def _unreadable(kind: Kind) -> ImageError:
     if kind in ("TIFF", "BMP"):
         return UnsupportedFormat(
             f"The {kind} image is damaged or of a variety that is not supported; save it as JPEG, PNG or WebP."
@@ -287,8 +277,7 @@ def _decode_gif(gif: Gif, size: tuple[int, int], frames: int) -> DecodedImage:
     for frame in gif.frames[:frames]:
         drawn = _gif_image(gif, frame).convert("RGBA")
         restore = canvas.copy() if frame.disposal == 3 else None
-        if _overlap(frame.box, canvas.size):
-            canvas.alpha_composite(drawn, frame.box[:2])
+        canvas.alpha_composite(drawn, frame.box[:2])
         composed.append(_reduced(canvas.copy(), size))
         durations.append(frame.duration)
         if frame.disposal == 2:
@@ -303,10 +292,6 @@ def _gif_image(gif: Gif, frame: GifFrame) -> Image.Image:
     image = open_image(single_gif(gif, frame), "GIF")
     image.load()
     return displayable(image, "GIF", gif.data)[0]
-
-
-def _overlap(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
-    return box[0] < size[0] and box[1] < size[1] and box[0] < box[2] and box[1] < box[3]
 
 
 def _shown_duration(duration: int) -> int:

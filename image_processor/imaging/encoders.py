@@ -41,7 +41,7 @@ def rewind(file: BinaryIO) -> None:
 
 def _save_jpeg(image: DecodedImage, file: BinaryIO, quality: int, jpeg: dict[str, bool]) -> None:
     frame = _on_white(image.frames[0])
-    settings: dict[str, Any] = {"quality": quality, "icc_profile": _profile_for(frame, image)}
+    settings: dict[str, Any] = {"quality": quality, "icc_profile": image.icc}
     if min(frame.size) < _SWATCH_SIDE:
         settings["subsampling"] = "4:4:4"
     try:
@@ -70,7 +70,7 @@ def _save_webp(image: DecodedImage, file: BinaryIO, quality: int, _: dict[str, b
 
 def _save_avif(image: DecodedImage, file: BinaryIO, quality: int, _: dict[str, bool]) -> None:
     frame = image.frames[0]
-    frame.save(file, "AVIF", quality=quality, icc_profile=_profile_for(frame, image), **_animation(image))
+    frame.save(file, "AVIF", quality=quality, icc_profile=image.icc, **_animation(image))
 
 
 def _animation(image: DecodedImage) -> dict[str, Any]:
@@ -80,23 +80,19 @@ def _animation(image: DecodedImage) -> dict[str, Any]:
 
 
 def _save_png(image: DecodedImage, file: BinaryIO, _: int, __: dict[str, bool]) -> None:
-    frame, settings = image.frames[0], _animation(image)
-    if settings:
-        settings["loop"] = image.loop
+    frame, settings = image.frames[0], {"icc_profile": image.icc}
+    if len(image.frames) > 1:
+        settings |= _animation(image) | {"loop": image.loop}
     else:
         frame = _with_palette(frame)
-    settings["icc_profile"] = _profile_for(frame, image)
     pixels = frame.width * frame.height * len(image.frames)
-    smaller = None
-    if pixels <= _SQUEEZE_PIXELS:
-        frame.save(file, "PNG", compress_level=1, **settings)
-        file.flush()
-        file.seek(0)
-        smaller = squeezed(file.read(), pixels)
-        rewind(file)
-    if smaller is None:
+    if pixels > _SQUEEZE_PIXELS:
         frame.save(file, "PNG", compress_level=_PACKING, **settings)
-    else:
+        return
+    frame.save(file, "PNG", compress_level=1, **settings)
+    file.seek(0)
+    if smaller := squeezed(file.read(), pixels):
+        rewind(file)
         file.write(smaller)
 
 
@@ -139,10 +135,6 @@ def _write_smallest_gif(gif: Gif, image: DecodedImage, file: BinaryIO) -> None:
     if not 0 < size_of(file) < len(stripped):
         rewind(file)
         file.write(stripped)
-
-
-def _profile_for(frame: Image.Image, image: DecodedImage) -> bytes | None:
-    return image.icc if frame.mode in ("RGB", "RGBA", "P") else None
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -38,10 +38,8 @@ _UNHANDLED: Final[tuple[tuple[bytes, str], ...]] = (
     (b"%!PS", "EPS or PostScript"),
     (b"\xc5\xd0\xd3\xc6", "EPS"),
     (b"\x00\x00\x01\x00", "Windows icon (ICO)"),
-    (b"gimp xcf", "GIMP (XCF)"),
     (b"qoif", "QOI"),
     (b"\x1aE\xdf\xa3", "WebM or Matroska video"),
-    (b"FUJIFILMCCD-RAW", "camera RAW"),
 )
 _PORTABLE_ANYMAP: Final = re.compile(rb"P[1-7][\s#]")
 
@@ -60,7 +58,6 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 # Among pixels FF is followed by 00 or by a restart (D0 to D7); a marker may be preceded by further FF.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END: Final = 0xD9
-_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TIFF_SIZES: Final = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes, of whole numbers
 # A sequence header, perhaps after a temporal delimiter; its size has up to eight bytes (LEB128), or is missing.
 _AV1_SEQUENCE: Final = re.compile(
@@ -191,13 +188,6 @@ def _check_parts(kind: Kind, parts: dict[str, int]) -> None:
                 f"This is a {kind} with more than {_MOST[name]:,} {name}, which is not supported; "
                 f"save it as an ordinary {kind}."
             )
-
-
-def jpeg_depth(data: bytes) -> int:
-    """Bits per sample, from the frame header (ITU-T T.81, B.2.2); 8 when there is none."""
-    frames = (start for marker, start, _ in jpeg_markers(data) if marker in _JPEG_FRAMES)
-    at = next(frames, len(data))
-    return data[at] if at < len(data) else 8
 
 
 def png_size(data: bytes) -> tuple[int, int]:

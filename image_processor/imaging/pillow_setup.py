@@ -14,19 +14,10 @@ Image.MAX_IMAGE_PIXELS = None
 
 def load_plugins() -> None:
     """Load the decoders and encoders. Not done at import: it takes 40 ms of the start of the server."""
-    from PIL import (  # noqa: F401
-        AvifImagePlugin,
-        BmpImagePlugin,
-        GifImagePlugin,
-        JpegImagePlugin,
-        MpoImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        WebPImagePlugin,
-    )
+    from PIL import AvifImagePlugin, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a process for every CPU, and each thread costs memory
-    Image.preinit()
+    Image.preinit()  # BMP, GIF, JPEG, PNG
     warnings.filterwarnings("ignore", module=r"PIL\.")  # about odd metadata, even where warnings are errors
 
 

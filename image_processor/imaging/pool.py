@@ -79,6 +79,8 @@ class ImagePool:
             with self._queue.place(owner, is_abandoned), self._process() as process:
                 return process.call(self._seconds, is_abandoned, function, args, kwargs)
         except (TooSlow, Crashed) as error:
+            if self._stopped:
+                raise ImageCancelled from error
             if self._alone is None:
                 raise
             log.info("job %s: an image is retried alone: %s", owner, error.code)
@@ -95,29 +97,28 @@ class ImagePool:
     @contextmanager
     def _process(self) -> Iterator["_Process"]:
         """A running process for one call, kept for the next unless this one broke it."""
-        process = self._idle.pop() if self._idle else None
-        if process is None or not process.is_alive():
+        process = self._idle.pop() if self._idle else self._start()
+        if not process.is_alive():
             self._discard(process)
-            process = _Process(self._memory_bytes)
-            self._all.add(process)
+            process = self._start()
         try:
             if self._stopped:
                 raise ImageCancelled
             yield process
-        except Crashed as error:
-            if self._stopped:
-                raise ImageCancelled from error
-            raise
         finally:
             if process.is_busy:
                 self._discard(process)
             else:
                 self._idle.append(process)
 
-    def _discard(self, process: "_Process | None") -> None:
-        if process is not None:
-            self._all.discard(process)
-            process.close()
+    def _start(self) -> "_Process":
+        process = _Process(self._memory_bytes)
+        self._all.add(process)
+        return process
+
+    def _discard(self, process: "_Process") -> None:
+        self._all.discard(process)
+        process.close()
 
 
 def _close(processes: "set[_Process]") -> None:
@@ -195,11 +196,8 @@ class _Process:
 
     def close(self) -> None:
         """End the process and close the connection to it."""
-        self.kill()
-        self._connection.close()
-        for pipe in self._child.stdin, self._child.stderr:
-            if pipe is not None:
-                pipe.close()
+        with self._connection, self._child:
+            self._child.kill()
 
     def _log_stderr(self) -> None:
         # C libraries print warnings.

@@ -214,13 +214,6 @@ def test_what_is_not_an_image_is_named(source: bytes, words: str) -> None:
         compressed(source)
 
 
-def test_a_jpeg_of_12_bits_is_named() -> None:
-    source = bytearray(encoded(PHOTO, "JPEG"))
-    source[source.index(b"\xff\xc0") + 4] = 12
-    with pytest.raises(UnsupportedFormat, match="12 bits"):
-        compressed(bytes(source))
-
-
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF"])
 def test_what_is_really_cut_off_is_refused_for_good(format: str) -> None:
     whole = encoded(PHOTO, format)

@@ -14,8 +14,8 @@ def never() -> bool:
     return False
 
 
-class Callers:
-    """Threads that hold places until `go`; `running` lists those that have one."""
+class Holders:
+    """Threads that hold places until `finish`; `running` lists those that have one."""
 
     def __init__(self, queue: FairQueue) -> None:
         self._queue = queue
@@ -23,13 +23,13 @@ class Callers:
         self._threads: list[threading.Thread] = []
         self.running: list[str] = []
 
-    def come(self, owner: str, name: str) -> None:
+    def start(self, owner: str, name: str) -> None:
         self._ends[name] = threading.Event()
         thread = threading.Thread(target=self._hold, args=(owner, name), daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def go(self, name: str) -> None:
+    def finish(self, name: str) -> None:
         self._ends[name].set()
 
     def end(self) -> None:
@@ -45,11 +45,11 @@ class Callers:
 
 
 @pytest.fixture
-def callers() -> Iterator[Callable[[FairQueue], Callers]]:
-    made: list[Callers] = []
+def holders() -> Iterator[Callable[[FairQueue], Holders]]:
+    made: list[Holders] = []
 
-    def make(queue: FairQueue) -> Callers:
-        made.append(Callers(queue))
+    def make(queue: FairQueue) -> Holders:
+        made.append(Holders(queue))
         return made[-1]
 
     yield make
@@ -57,30 +57,30 @@ def callers() -> Iterator[Callable[[FairQueue], Callers]]:
         one.end()
 
 
-def test_an_owner_alone_has_every_place_and_no_more(callers: Callable[[FairQueue], Callers]) -> None:
-    some = callers(FairQueue(2))
+def test_an_owner_alone_has_every_place_and_no_more(holders: Callable[[FairQueue], Holders]) -> None:
+    some = holders(FairQueue(2))
     for name in ("a1", "a2", "a3"):
-        some.come("a", name)
+        some.start("a", name)
         wait_for(lambda name=name: name in some.running or name == "a3")  # type: ignore[misc]
 
     assert some.running == ["a1", "a2"]
-    some.go("a1")
+    some.finish("a1")
     wait_for(lambda: "a3" in some.running)
 
 
-def test_one_that_holds_places_for_long_leaves_a_place_to_the_others(callers: Callable[[FairQueue], Callers]) -> None:
-    some = callers(FairQueue(2))
+def test_one_that_holds_places_for_long_leaves_a_place_to_the_others(holders: Callable[[FairQueue], Holders]) -> None:
+    some = holders(FairQueue(2))
     for name in ("slow1", "slow2"):
-        some.come("slow", name)
+        some.start("slow", name)
         wait_for(lambda name=name: name in some.running)  # type: ignore[misc]
-    some.come("slow", "slow3")
-    some.come("quick", "quick1")
-    some.go("slow1")
+    some.start("slow", "slow3")
+    some.start("quick", "quick1")
+    some.finish("slow1")
 
     wait_for(lambda: "quick1" in some.running)
     for number in range(1, 20):
-        some.come("quick", f"quick{number + 1}")
-        some.go(f"quick{number}")
+        some.start("quick", f"quick{number + 1}")
+        some.finish(f"quick{number}")
         wait_for(lambda number=number: f"quick{number + 1}" in some.running)  # type: ignore[misc]
     assert "slow3" not in some.running, "slow has its share with slow2"
 
