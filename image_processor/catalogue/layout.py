@@ -130,7 +130,7 @@ def _candidates(head: str, delimiter: str) -> Iterator[_Header]:
         for cells in itertools.islice(reader, _HEAD_RECORDS):
             yield _Header(delimiter, cells, first_line, reader.line_num)
             first_line = reader.line_num + 1
-    except csv.Error:  # a monstrous cell; what was found before counts
+    except csv.Error:  # a cell beyond the limit; what was found before counts
         return
 
 

@@ -61,7 +61,7 @@ class Records:
 def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) -> Records:
     """Read the whole file once.
 
-    Raises InvalidCSV for broken quotes, UploadTooLarge for too many rows or a monstrous one, and UnicodeError for NUL
+    Raises InvalidCSV for broken quotes, UploadTooLarge for too many rows or one that is too large, UnicodeError for NUL
     characters and for bytes that are not of the encoding.
     """
     records = Records()

@@ -62,10 +62,10 @@ _WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[^\[\]:]+)):(?P<port>[0-9
 
 
 def is_public(ip: IPAddress) -> bool:
-    """Say whether `ip` is an address of the public Internet.
+    """Whether `ip` is an address of the public Internet.
 
     IPv6 addresses that wrap an IPv4 address (mapped, NAT64, 6to4, Teredo, ISATAP) are never public: no shop is hosted
-    behind one, and each would lead round the IPv4 rules.
+    behind one, and each would bypass the IPv4 rules.
     """
     if isinstance(ip, ipaddress.IPv4Address):
         return not any(ip in block for block in _CLOSED_IPV4)
@@ -98,7 +98,7 @@ class AllowedAddresses:
         return cls(tuple(_parse_entry(entry.strip()) for entry in text.split(",") if entry.strip()))
 
     def include(self, ip: IPAddress, port: int) -> bool:
-        """Say whether exactly this address and port may be reached."""
+        """Whether exactly this address and port may be reached."""
         return any(ip in network and only in (None, port) for network, only in self.entries)
 
 

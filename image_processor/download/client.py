@@ -1,4 +1,4 @@
-"""HTTP to addresses that nobody has vetted: image URLs of catalogues, and webhook URLs.
+"""HTTP to untrusted addresses: image URLs of catalogues, and webhook URLs.
 
 Every connection goes to exactly the address that was checked, every redirect is checked like a first URL, and one
 deadline covers all of it. The transport is requests' HTTPAdapter over urllib3's pools, without the Session: that would

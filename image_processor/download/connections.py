@@ -58,7 +58,7 @@ class GuardedAdapter(HTTPAdapter):
         return "/"
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """The response, without what requests would do here: parse the cookies of servers that nobody vetted."""
+        """The response, without what requests would do here: parse the cookies of untrusted servers."""
         if resp.length_remaining == 0:
             resp.read(1)  # finishes the response, so that its connection is kept
         response = requests.Response()

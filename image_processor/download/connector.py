@@ -24,9 +24,10 @@ class Connector:
         self._connect_timeout = connect_timeout
 
     def connect(self, host: str, port: int, deadline: Deadline, *, own: bool) -> BoundedSocket:
-        """Return a socket connected to one of the addresses of `host`, all of which must be allowed, or be our `own`.
+        """Return a socket connected to one of the addresses of `host`.
 
-        Its timeout is the connect timeout, until another is set: for the TLS handshake. Raises ImageError.
+        All of them must be allowed, unless the host is this server (`own`). The socket's timeout is the connect
+        timeout, until another is set: for the TLS handshake. Raises ImageError.
         """
         found = self._addresses(host, port, deadline)
         if not own and not all(self._is_allowed(endpoint) for endpoint in found):
@@ -85,7 +86,7 @@ def _connect(endpoint: Endpoint, deadline: Deadline) -> BoundedSocket:
 
 
 def is_this_machine(ip: IPAddress) -> bool:
-    """Say whether `ip` is an address of this machine, public ones included.
+    """Whether `ip` is an address of this machine, public ones included.
 
     Connecting a datagram socket sends nothing, but lets the system choose the sender: it is the receiver only here.
     """

@@ -21,8 +21,8 @@ FOREIGN_ERRORS: Final = (OSError, http.client.HTTPException, urllib3.exceptions.
 
 _CERTIFICATE_FAULTS = {  # X509_V_ERR_… of OpenSSL's x509_vfy.h
     10: "has expired",
-    18: "is signed by nobody but itself",
-    19: "is signed by nobody but itself",
+    18: "is self-signed",
+    19: "is self-signed",
     62: "belongs to another name",
     64: "belongs to another address",
 }

@@ -56,7 +56,7 @@ class _Host:
 
 
 class HostLimits:
-    """Who may connect to which host now. `per_host` is the most connections one host gets at a time. Thread-safe.
+    """The connections of every host. `per_host` is the most connections one host gets at a time. Thread-safe.
 
     `threads` is the number of download threads. `clock` returns monotonic seconds.
     """
