@@ -339,10 +339,10 @@ def _client(settings: Settings) -> GuardedClient:
 def _image_pools(settings: Settings) -> tuple[ImagePool, ImagePool]:
     """The processes for the images of jobs, and one for images that a page shows, which must not wait for them."""
     new_pool = partial(ImagePool, memory_bytes=settings.image_memory_bytes)
-    alone = new_pool(1, seconds=settings.image_timeout)
+    alone = new_pool(1, seconds=settings.image_timeout, name="retries")
     quick = min(QUICK_SECONDS, settings.image_timeout)
     workers = settings.compress_threads or len(os.sched_getaffinity(0))
-    return new_pool(workers, seconds=quick, alone=alone), new_pool(1, seconds=DISPLAY_SECONDS)
+    return new_pool(workers, seconds=quick, alone=alone), new_pool(1, seconds=DISPLAY_SECONDS, name="display")
 
 
 def _webhook_secrets(settings: Settings) -> tuple[str, ...]:

@@ -228,10 +228,12 @@ class SkulightServer:
         master = self._process.pid
         return int(Path(f"/proc/{master}/task/{master}/children").read_text())
 
-    def image_processes(self) -> list[int]:
-        """The processes of this server that decode and encode images, by pid."""
+    def image_processes(self, pool: str = "") -> list[int]:
+        """The processes of this server that decode and encode images, by pid: all, or those of one pool."""
         assert self._process is not None
-        return [pid for pid in session(self._process.pid) if b"imaging.pool" in _proc(pid, "cmdline")]
+        lines = {pid: _proc(pid, "cmdline") for pid in session(self._process.pid)}
+        ending = f"{pool}\0".encode()
+        return [pid for pid, line in lines.items() if b"imaging.pool" in line and line.endswith(ending)]
 
     def kill_master(self) -> None:
         """kill -9 gunicorn's master only; its worker is orphaned."""

@@ -42,7 +42,7 @@ _CHILD: Final = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from image_processor.imaging.pool import serve
-serve(*map(int, sys.argv[2:]))
+serve(*map(int, sys.argv[2:4]))
 """
 
 
@@ -51,10 +51,19 @@ class ImagePool:
 
     A call may take `seconds` of wall time from its start; a process may have `memory_bytes` of address space where the
     system has `RLIMIT_AS`. Processes start when they are first needed. A call that is too slow, or whose process dies,
-    is retried once in the pool `alone`, if there is one.
+    is retried once in the pool `alone`, if there is one. `name` is the last word of their command lines.
     """
 
-    def __init__(self, workers: int, *, seconds: float, memory_bytes: int, alone: "ImagePool | None" = None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        *,
+        seconds: float,
+        memory_bytes: int,
+        name: str = "images",
+        alone: "ImagePool | None" = None,
+    ) -> None:
+        self._name = name
         self._alone = alone
         self._seconds = seconds
         self._memory_bytes = memory_bytes
@@ -112,7 +121,7 @@ class ImagePool:
                 self._idle.append(process)
 
     def _start(self) -> "_Process":
-        process = _Process(self._memory_bytes)
+        process = _Process(self._memory_bytes, self._name)
         self._all.add(process)
         return process
 
@@ -132,7 +141,7 @@ class _Process:
     `is_busy` from the start of a call until its result has arrived.
     """
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, name: str) -> None:
         self.is_busy = False
         self._is_ready = False
         self._connection, theirs = Pipe()
@@ -140,7 +149,7 @@ class _Process:
         with theirs:
             self._child = subprocess.Popen(
                 # -P: no module of the current folder is imported in place of one of ours
-                [sys.executable, "-P", "-c", _CHILD, parent, str(theirs.fileno()), str(memory_bytes)],
+                [sys.executable, "-P", "-c", _CHILD, parent, str(theirs.fileno()), str(memory_bytes), name],
                 stdin=subprocess.PIPE,  # closes when this process ends, see _end_with_parent
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
