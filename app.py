@@ -121,8 +121,8 @@ def _make_folders(settings: Settings) -> None:
                 pass
         except OSError as error:
             raise ConfigError(
-                f"IMAGE_PROCESSOR_{name.upper()} is {str(folder)!r}, where nothing can be written ({error.strerror}). "
-                "Make the folder writable for this user, or name another."
+                f"IMAGE_PROCESSOR_{name.upper()} is {str(folder)!r}, which is not writable ({error.strerror}). "
+                "Make the folder writable for this user, or set another one."
             ) from error
     os.umask(0o077)  # new files are private; only `Storage` makes images readable for others
     with suppress(PermissionError):  # the folder of another user
@@ -133,7 +133,7 @@ def _new_app(settings: Settings) -> OpenAPI:
     app = OpenAPI(
         __name__,
         info=Info(
-            title="SKUlight", version=VERSION, description="A catalogue of image URLs in; compressed images out."
+            title="SKUlight", version=VERSION, description="Compresses and hosts the images of product catalogues."
         ),
         doc_ui=False,
         validation_error_status=400,
@@ -158,7 +158,7 @@ def _new_app(settings: Settings) -> OpenAPI:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SECURE=(settings.public_base_url or "").startswith("https://"),
-        WTF_CSRF_CHECK_DEFAULT=False,  # the page's form checks its own token; programs send none
+        WTF_CSRF_CHECK_DEFAULT=False,  # the forms of the pages check their tokens; API clients send none
     )
     return app
 
@@ -199,7 +199,7 @@ def _start_log(settings: Settings) -> None:
 
 def _prepare_database(app: Flask, settings: Settings) -> None:
     db.init_app(app)
-    # Alembic takes 0.3 s to import. The `flask` command has loaded it already; the server needs it only to migrate.
+    # Alembic takes 0.3 s to import. The `flask` command has imported it; the server needs it only to migrate.
     if "flask_migrate" in sys.modules:
         _prepare_migrations(app)
     with app.app_context(), (settings.instance_path / "migrate.lock").open("w") as lock:
@@ -210,7 +210,7 @@ def _prepare_database(app: Flask, settings: Settings) -> None:
         except DatabaseError as error:
             raise ConfigError(
                 f"The database cannot be read ({error.orig}). It was not changed. Restore it from a backup, or move it "
-                "away to begin with an empty one; IMAGE_PROCESSOR_INSTANCE_PATH and _DATABASE_URL say where it is."
+                "away to start with an empty one; IMAGE_PROCESSOR_INSTANCE_PATH and _DATABASE_URL say where it is."
             ) from error
 
 
@@ -220,7 +220,7 @@ def _migrate(app: Flask) -> None:
     if version is not None and version > newest:
         raise ConfigError(
             f"The database was made by a newer version of SKUlight (schema {version}, this one knows {newest}). "
-            "Start that version, or begin with another IMAGE_PROCESSOR_INSTANCE_PATH."
+            "Start that version, or use another IMAGE_PROCESSOR_INSTANCE_PATH."
         )
     if version != newest:
         _prepare_migrations(app).upgrade()
@@ -403,4 +403,4 @@ def _handle_pause(error: StoreUnavailable) -> ResponseReturnValue:
 
 def _handle_defect(error: Exception) -> ResponseReturnValue:
     log.exception("%s %s failed", request.method, request.path, exc_info=error)
-    return _handle_error(InternalServerError("Something went wrong inside SKUlight; the log has the details."))
+    return _handle_error(InternalServerError("An internal error occurred in SKUlight; the log has the details."))

@@ -1,4 +1,4 @@
-// Every page: tell the style sheet that scripts run, show times in the visitor's own zone, let buttons copy a text.
+// Every page: mark that scripts run, show times in the local time zone, copy buttons.
 document.documentElement.classList.add("js");
 
 function localTimes() {
@@ -9,7 +9,7 @@ function localTimes() {
   }
 }
 
-// The clipboard API is only there on https and loopback; a server on the local network gets the older way.
+// The clipboard API exists only on https and loopback; elsewhere the older way is used.
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const field = document.createElement("textarea");
@@ -36,7 +36,7 @@ function copyButtons() {
   }
 }
 
-// A page that waits for something looks again after some seconds, unless somebody is reading details on it.
+// A page that waits for something reloads after some seconds, unless details are open.
 function reload() {
   const waiting = document.querySelector("[data-reload]");
   if (waiting) setTimeout(() => { if (!document.querySelector("details[open]")) location.reload(); }, 1000 * waiting.dataset.reload);

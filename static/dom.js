@@ -1,4 +1,4 @@
-// Small things the scripts of the pages share: building elements without any HTML text, and writing numbers.
+// Shared by the scripts: elements without HTML text, numbers, error messages.
 
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -30,11 +30,11 @@ export function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-// What a failed call has to say: the sentence of the problem it carries, or one of our own.
-export async function reason(answer) {
+// The message of an error response.
+export async function reason(response) {
   try {
-    return (await answer.json()).detail;
+    return (await response.json()).detail;
   } catch {
-    return `The server answered ${answer.status}.`;
+    return `The server responded with ${response.status}.`;
   }
 }

@@ -1,4 +1,4 @@
-// The result page: before and after on each image. The source is fetched again by the server.
+// The result page: before and after on each image. The server downloads the original again.
 import { reason } from "./dom.js";
 
 const part = (id) => document.getElementById(id);
@@ -12,7 +12,7 @@ function open(place) {
   const { title, sizes, result, compare } = buttons[place].dataset;
   part("compare-title").textContent = title;
   part("compare-sizes").textContent = sizes;
-  part("compare-said").textContent = "Fetching the source …";
+  part("compare-said").textContent = "Downloading the original …";
   view.dataset.state = "waiting";
   part("compare-result").src = result;
   part("compare-source").src = compare;
@@ -31,7 +31,7 @@ function split(percent) {
 
 function loaded() {
   view.dataset.state = "both";
-  part("compare-said").textContent = "Left of the line: the source. Right: what is hosted here. Move the line with the mouse, a finger or the arrow keys.";
+  part("compare-said").textContent = "Left of the line: the original. Right: the hosted image. Move the line with the mouse, a finger or the arrow keys.";
 }
 
 async function failed() {
@@ -43,11 +43,11 @@ async function failed() {
 
 async function whyNot(address) {
   try {
-    const answer = await fetch(address);
-    if (!answer.ok) return `${await reason(answer)} Only the result is shown.`;
-    return `Your browser cannot show the source (${answer.headers.get("Content-Type")}). Only the result is shown.`;
+    const response = await fetch(address);
+    if (!response.ok) return `${await reason(response)} Only the result is shown.`;
+    return `Your browser cannot show the original (${response.headers.get("Content-Type")}). Only the result is shown.`;
   } catch {
-    return "The source cannot be fetched just now. Only the result is shown.";
+    return "The original cannot be downloaded at the moment. Only the result is shown.";
   }
 }
 
@@ -69,7 +69,7 @@ view.addEventListener("pointerdown", drag);
 view.addEventListener("pointermove", drag);
 dialog.addEventListener("close", () => { part("compare-source").removeAttribute("src"); buttons[shown]?.focus(); });
 
-// Whoever watched this request to its end hears the result.
+// After watching the job on its page, screen readers read the result.
 if (sessionStorage.getItem("finished") === location.pathname.split("/").at(-1)) {
   sessionStorage.removeItem("finished");
   part("verdict").focus();

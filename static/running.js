@@ -1,4 +1,4 @@
-// The page of a running request: asks for the status, which costs nothing while it does not change, and shows it.
+// The page of a running job: polls the status (304 while it does not change) and shows it.
 import { duration, el, number, plural } from "./dom.js";
 
 const VISIBLE = 1000;
@@ -12,30 +12,30 @@ const seen = new Set(Array.from(document.querySelectorAll("[data-image]"), (item
 const name = document.title.split(" – ").slice(1).join(" – ");
 let tag = "";
 let timer = 0;
-let asking = false;
+let polling = false;
 let lastSpoken = 0;
 let newest = 0;
 
-async function ask() {
-  if (asking) return;
-  asking = true;
+async function poll() {
+  if (polling) return;
+  polling = true;
   clearTimeout(timer);
   try {
-    const answer = await fetch(running.dataset.status, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
-    if (answer.status === 404) return location.reload(); // deleted: the server's page says so
-    if (answer.status === 200) {
-      tag = answer.headers.get("ETag") ?? "";
-      await show(await answer.json());
-    } else if (answer.status !== 304) {
-      throw new Error(answer.status);
+    const response = await fetch(running.dataset.status, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
+    if (response.status === 404) return location.reload(); // deleted: the server's page says so
+    if (response.status === 200) {
+      tag = response.headers.get("ETag") ?? "";
+      await show(await response.json());
+    } else if (response.status !== 304) {
+      throw new Error(response.status);
     }
     part("lost").hidden = true;
   } catch {
-    part("lost").textContent = "The server does not answer just now. This page keeps asking; your request is safe.";
+    part("lost").textContent = "The server does not respond at the moment. This page keeps trying; your job is safe.";
     part("lost").hidden = false;
   } finally {
-    asking = false;
-    timer = setTimeout(ask, document.hidden ? HIDDEN : VISIBLE);
+    polling = false;
+    timer = setTimeout(poll, document.hidden ? HIDDEN : VISIBLE);
   }
 }
 
@@ -83,7 +83,7 @@ async function showThumbnails(status) {
       if (image.output_url && !seen.has(image.id)) done.push({ image, label: product.product_name });
     }
   }
-  // The status holds the first products only; beyond them the list of images goes on where it was left.
+  // The status holds the first products only; beyond them, the list of images continues.
   if (!done.length && status.products_truncated && status.counts.succeeded > seen.size) done.push(...await furtherImages());
   for (const one of done) seen.add(one.image.id);
   const fresh = part("fresh");
@@ -94,9 +94,9 @@ async function showThumbnails(status) {
 
 async function furtherImages() {
   const after = Math.max(newest, ...seen, 0);
-  const answer = await fetch(`${running.dataset.status}/images?status=Completed&limit=${MOST_THUMBNAILS}&cursor=${after}`);
-  if (!answer.ok) return [];
-  const { images } = await answer.json();
+  const response = await fetch(`${running.dataset.status}/images?status=Completed&limit=${MOST_THUMBNAILS}&cursor=${after}`);
+  if (!response.ok) return [];
+  const { images } = await response.json();
   if (images.length) newest = images.at(-1).id;
   return images.map((image) => ({ image, label: image.product_name }));
 }
@@ -106,6 +106,6 @@ function thumbnail({ image, label }) {
   return el("li", {}, el("img", { class: "thumb", src: address, alt: label, width: 64, height: 64, decoding: "async" }));
 }
 
-document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
 drawIcon(part("bar").value);
-ask();
+poll();

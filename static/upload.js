@@ -1,4 +1,4 @@
-// The upload page: the file is checked first, what was understood is shown, then it is sent. Without this script the
+// The upload page: the file is checked first, what was read is shown, then it is sent. Without this script the
 // form does the same in one step.
 import { el, number, plural, reason } from "./dom.js";
 
@@ -7,7 +7,7 @@ const part = (id) => document.getElementById(id);
 const file = part("file");
 const skip = part("skip");
 let checked = null; // what the last check said
-let check = 0; // counts checks, so that the answer to an older one is dropped
+let check = 0; // counts checks, so that the response to an older one is ignored
 let key = "";
 
 // ---- the file ----
@@ -46,15 +46,15 @@ function body(chosen) {
 async function checkFile(chosen, mine) {
   part("check").replaceChildren(el("p", { class: "muted" }, "Checking the file …"));
   try {
-    const answer = await fetch(`${form.dataset.api}?dry_run=true`, {
+    const response = await fetch(`${form.dataset.api}?dry_run=true`, {
       method: "POST", body: body(chosen), headers: { Accept: "application/json" },
     });
     if (mine !== check) return;
-    if (!answer.ok) return refuse(await reason(answer));
-    checked = await answer.json();
+    if (!response.ok) return refuse(await reason(response));
+    checked = await response.json();
     show();
   } catch {
-    if (mine === check) refuse("The server cannot be reached, or the file changed on your disk. Choose it once more.");
+    if (mine === check) refuse("The server cannot be reached, or the file changed on your disk. Choose it again.");
   }
 }
 
@@ -65,7 +65,7 @@ function refuse(sentence) {
   ready();
 }
 
-// ---- what was understood ----
+// ---- the result of the check ----
 
 function show() {
   const good = checked.valid ? "good" : "bad";
@@ -85,7 +85,7 @@ function headline() {
   const found = `${plural(checked.row_count, "product")}, ${plural(checked.image_count, "image")} on ${plural(Object.keys(checked.hosts).length, "host")}`;
   if (checked.valid) return `Ready: ${found}.`;
   const count = plural(checked.error_count, "problem");
-  return checked.image_count ? `${count} found. The good rows hold ${plural(checked.image_count, "image")}.` : `${count} found; no row can be worked.`;
+  return checked.image_count ? `${count} found. The valid rows have ${plural(checked.image_count, "image")}.` : `${count} found; no row can be processed.`;
 }
 
 function table(names, rows, caption) {
@@ -127,7 +127,7 @@ function ready() {
   send.disabled = !some;
   send.hidden = !some;
   if (!some) return;
-  send.textContent = checked.valid ? `Compress ${plural(checked.image_count, "image")}` : `Upload the good rows (${plural(checked.image_count, "image")})`;
+  send.textContent = checked.valid ? `Compress ${plural(checked.image_count, "image")}` : `Upload the valid rows (${plural(checked.image_count, "image")})`;
 }
 
 async function send(event) {
@@ -141,9 +141,9 @@ async function send(event) {
   for (const name of ["quality", "max_dimension", "format", "webhook_url"]) data.append(name, part(name).value);
   data.append("on_invalid", skip.checked || !checked.valid ? "skip" : "reject");
   try {
-    const answer = await fetch(form.dataset.api, { method: "POST", body: data, headers: { "Idempotency-Key": key } });
-    if (answer.ok) return location.assign(form.dataset.pages + (await answer.json()).request_id);
-    refuseToSend(await reason(answer));
+    const response = await fetch(form.dataset.api, { method: "POST", body: data, headers: { "Idempotency-Key": key } });
+    if (response.ok) return location.assign(form.dataset.pages + (await response.json()).request_id);
+    refuseToSend(await reason(response));
   } catch {
     refuseToSend("The server cannot be reached. Press the button again in a moment; nothing is uploaded twice.");
   }
@@ -155,9 +155,9 @@ function refuseToSend(sentence) {
 }
 
 async function downloadList() {
-  const answer = await fetch(`${form.dataset.api}?dry_run=true`, { method: "POST", body: body(file.files[0]), headers: { Accept: "text/csv" } });
-  if (!answer.ok) return refuseToSend(await reason(answer));
-  const address = URL.createObjectURL(await answer.blob());
+  const response = await fetch(`${form.dataset.api}?dry_run=true`, { method: "POST", body: body(file.files[0]), headers: { Accept: "text/csv" } });
+  if (!response.ok) return refuseToSend(await reason(response));
+  const address = URL.createObjectURL(await response.blob());
   el("a", { href: address, download: `${file.files[0].name.replace(/\.\w+$/, "")}-problems.csv` }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
@@ -173,9 +173,9 @@ function dropped(event) {
 }
 
 async function useSample() {
-  const answer = await fetch("/sample.csv");
+  const response = await fetch("/sample.csv");
   const transfer = new DataTransfer();
-  transfer.items.add(new File([await answer.blob()], "sample.csv", { type: "text/csv" }));
+  transfer.items.add(new File([await response.blob()], "sample.csv", { type: "text/csv" }));
   file.files = transfer.files;
   fileChosen();
 }

@@ -40,7 +40,7 @@ _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<request>"),
     (re.compile(r"msg_[0-9a-f]{32}"), "<delivery>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "<time>"),
-    (re.compile(r"\d+ % smaller"), "<part> smaller"),
+    (re.compile(r"\d+% smaller"), "<part> smaller"),
 )
 _MEASURED = {"bytes_in", "bytes_out", "input", "output", "saved_percent", "images_per_second", "duration_ms", "id"}
 

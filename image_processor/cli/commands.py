@@ -1,6 +1,6 @@
-"""The command line: `flask --app app …`. The whole job without a server, and what an operator does now and then.
+"""The command line: `flask --app app …`. Processes a catalogue without a server, and has commands for operators.
 
-It works beside a running server, too: whoever holds the worker lock works, everybody reads the same database.
+It can be used while a server runs: the process that holds the worker lock processes jobs, all read the same database.
 """
 
 import json
@@ -35,8 +35,8 @@ def register(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def _tells(command: Callable[P, None]) -> Callable[P, None]:
-    """What cannot be served is a sentence on stderr (for a catalogue a table) and exit code 2."""
+def _exits_with_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """An error is a sentence on stderr (for a catalogue, a table) and exit code 2."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -68,24 +68,32 @@ Examples:
 \b
 Exit codes:
   0  every image was compressed
-  1  some failed: output.csv has empty slots for them, --errors says why
-  2  the file or an option is bad; nothing was stored"""
+  1  some images failed: their slots in output.csv are empty, --errors has the reasons
+  2  the file or an option is not valid; nothing was stored"""
 )
 @click.argument("catalogue", type=click.File("rb"), required=False)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), help="Where output.csv goes.")
-@click.option("--errors", type=click.Path(dir_okay=False), help="Where the rows that failed go, ready to be mended.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), help="Path of output.csv; - for stdout."
+)
+@click.option(
+    "--errors",
+    type=click.Path(dir_okay=False),
+    help="Path of errors.csv: the rows that failed, to correct and process again.",
+)
 @click.option("--quality", type=click.IntRange(1, 95), help="Encoder quality, 1 to 95.")
 @click.option("--max-dimension", type=click.IntRange(0, 65_500), help="Longest side in pixels; 0 never resizes.")
 @click.option("--format", type=click.Choice(["keep", "jpeg", "webp", "avif", "png"]), help="Format of the results.")
 @click.option(
-    "--on-invalid", type=click.Choice(["reject", "skip"]), help="What bad rows do: refuse all, or be left out."
+    "--on-invalid",
+    type=click.Choice(["reject", "skip"]),
+    help="Refuse a catalogue with invalid rows, or skip these rows.",
 )
-@click.option("--webhook-url", help="Called when output.csv is written.")
-@click.option("--webhook-secret", help="Signs the webhook instead of the server's secret.")
+@click.option("--webhook-url", help="Receives a signed POST when output.csv is written.")
+@click.option("--webhook-secret", help="Signs the webhook instead of the secret of the installation.")
 @click.option("--dry-run", is_flag=True, help="Only check the catalogue; store nothing.")
-@click.option("--resume", metavar="REQUEST_ID", help="Go on with a request instead of a new catalogue.")
+@click.option("--resume", metavar="REQUEST_ID", help="Resume a job instead of a new catalogue.")
 @with_appcontext
-@_tells
+@_exits_with_errors
 def process(
     catalogue: BinaryIO | None,
     output: str | None,
@@ -96,12 +104,12 @@ def process(
 ) -> None:
     """Compress the images of CATALOGUE (a CSV file; - for stdin) and write the same CSV with their new URLs.
 
-    Needs no server. Beside a running one, that one does the work and this command watches.
+    No server is needed. If one is running, it processes the job and this command waits for it.
     """
     if (catalogue is None) == (resume is None):
-        raise click.UsageError("Name either a CATALOGUE or, with --resume, a request.")
+        raise click.UsageError("Pass either a CATALOGUE or --resume REQUEST_ID.")
     if output is None and not dry_run:
-        raise click.UsageError("Say where the result goes: -o output.csv.")
+        raise click.UsageError("Pass the path of the result: -o output.csv.")
     if catalogue is not None and dry_run:
         _check(catalogue)
         return
@@ -113,17 +121,17 @@ def process(
 
 
 def _check(catalogue: BinaryIO) -> None:
-    """The dry run: every problem, or what a good catalogue holds."""
+    """The dry run: all problems, or the numbers of a valid catalogue."""
     found = _services().uploads.read(_read(catalogue), _name(catalogue))
     if found.problems:
         raise InvalidCSV(f"Rows: {found.row_count}, problems: {len(found.problems)}.", found.problems)
     click.echo(
-        f"The catalogue is good. Rows: {found.row_count}, images: {found.image_count}, hosts: {len(found.hosts)}."
+        f"The catalogue is valid. Rows: {found.row_count}, images: {found.image_count}, hosts: {len(found.hosts)}."
     )
 
 
 def _check_folder(path: str | None) -> None:
-    """Before the work, not after it: whether the result can be written."""
+    """Whether the result can be written: checked before processing, not after it."""
     if path not in (None, STDOUT) and not os.access(Path(path or "").absolute().parent, os.W_OK):
         raise click.UsageError(f"{path!r} cannot be written: its folder is missing or not writable.")
 
@@ -153,27 +161,27 @@ Examples:
   flask --app app prune              (by the setting RETENTION_DAYS)
   flask --app app prune --days 30"""
 )
-@click.option("--days", type=click.IntRange(0, 36_500), help="Age in days; without it, the setting RETENTION_DAYS.")
+@click.option("--days", type=click.IntRange(0, 36_500), help="Age in days; the default is the setting RETENTION_DAYS.")
 @with_appcontext
-@_tells
+@_exits_with_errors
 def prune(days: int | None) -> None:
-    """Delete requests that were done more than some days ago, with their files; and files that belong to no request.
+    """Delete jobs that were done more than some days ago, with their files; and files that belong to no job.
 
-    Requests that are not done stay.
+    Jobs that are not done are kept.
     """
     if days is None:
         days = _services().settings.retention_days or None
     control = _services().actions
     removed = control.prune(days) if days is not None else 0
     orphans = control.remove_orphans()
-    click.echo(f"Removed requests: {removed}, leftovers of requests that were gone already: {orphans}.")
+    click.echo(f"Deleted jobs: {removed}, files of jobs that no longer exist: {orphans}.")
     if days is None:
-        click.echo("Every request was kept: IMAGE_PROCESSOR_RETENTION_DAYS is 0, and no --days were given.")
+        click.echo("All jobs were kept: IMAGE_PROCESSOR_RETENTION_DAYS is 0, and --days was not passed.")
 
 
 # ---- requests ------------------------------------------------------------------------------------------------------
 
-requests = AppGroup("requests", help="Look at the requests.")
+requests = AppGroup("requests", help="List and show jobs.")
 
 
 @requests.command(
@@ -184,12 +192,12 @@ Examples:
   flask --app app requests list --status Processing
   flask --app app requests list --limit 100 --json""",
 )
-@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at most.")
-@click.option("--status", type=click.Choice([str(one) for one in JobStatus]), help="Only those in this state.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, like the API's list.")
-@_tells
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Maximum number of jobs.")
+@click.option("--status", type=click.Choice([str(one) for one in JobStatus]), help="Only jobs with this status.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, as the API returns it.")
+@_exits_with_errors
 def list_requests(limit: int, status: str | None, as_json: bool) -> None:
-    """The requests, newest first."""
+    """List jobs, newest first."""
     found, _ = _services().queries.jobs(limit, None, status)
     if as_json:
         click.echo(json.dumps([one.model_dump(mode="json", exclude={"products"}) for one in found], indent=2))
@@ -212,10 +220,10 @@ Examples:
   flask --app app requests show 5ba9aab8-b23c-4152-9290-1da736f716cf --json""",
 )
 @click.argument("request_id")
-@click.option("--json", "as_json", is_flag=True, help="The status body of the API.")
-@_tells
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON, as the API returns it.")
+@_exits_with_errors
 def show_request(request_id: str, as_json: bool) -> None:
-    """Everything about one request: its state, what failed and why, its webhooks."""
+    """Show one job: its status, what failed and why, its webhooks."""
     body = _services().queries.status(request_id)
     if as_json:
         click.echo(body.model_dump_json(indent=2))
@@ -246,9 +254,9 @@ def _show_failures(body: StatusBody) -> None:
         if image.error
     ]
     if failed:
-        click.echo("\n" + _table(("ROW", "URL", "CODE", "REASON", "ADDRESS"), failed[:FAILURES_SHOWN]))
+        click.echo("\n" + _table(("ROW", "IMAGE", "CODE", "REASON", "URL"), failed[:FAILURES_SHOWN]))
     if body.counts.failed > FAILURES_SHOWN:
-        click.echo(f"… {body.counts.failed} in all; errors.csv has every one: {body.links.errors_csv}")
+        click.echo(f"… {body.counts.failed} in total; errors.csv has all of them: {body.links.errors_csv}")
 
 
 def _show_deliveries(request_id: str) -> None:
@@ -257,7 +265,7 @@ def _show_deliveries(request_id: str) -> None:
         for one, _ in _services().queries.deliveries(request_id)
     ]
     if rows:
-        click.echo("\n" + _table(("WEBHOOK", "STATE", "ATTEMPTS", "ANSWER", "NEXT", "ADDRESS"), rows))
+        click.echo("\n" + _table(("WEBHOOK", "STATE", "ATTEMPTS", "RESPONSE", "NEXT", "URL"), rows))
 
 
 # ---- webhook -------------------------------------------------------------------------------------------------------
@@ -267,17 +275,17 @@ webhook = AppGroup("webhook", help="Webhooks that this installation sends.")
 
 @webhook.command(
     epilog="""\b
-Example (`requests show` tells the ids):
+Example (`requests show` prints the ids):
   flask --app app webhook redeliver 5ba9aab8-b23c-4152-9290-1da736f716cf msg_0b1c…"""
 )
 @click.argument("request_id")
 @click.argument("delivery_id")
-@_tells
+@_exits_with_errors
 def redeliver(request_id: str, delivery_id: str) -> None:
     """Send a webhook again, with the same webhook-id."""
     _services().queries.job(request_id)
     _services().actions.redeliver(request_id, delivery_id)
-    when = "at once" if _services().worker.is_any_active() else "when a server runs"
+    when = "immediately" if _services().worker.is_any_active() else "when a server is running"
     click.echo(f"Webhook {delivery_id} is due; it is sent {when}.")
 
 
@@ -294,7 +302,7 @@ def _problem_table(problems: Sequence[CSVProblem]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Text in columns. The last column may be as long as it likes; the others are cut."""
+    """Text in columns. All but the last are shortened to WIDEST_CELL."""
     cells = [head, *([*(shorten(escaped(text), WIDEST_CELL) for text in row[:-1]), escaped(row[-1])] for row in rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(head) - 1)]
     return "\n".join(
@@ -304,7 +312,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _base_url() -> str:
-    """The base of the URLs in output.csv. No HTTP request names it here, so that of a server on this machine counts."""
+    """The base of the URLs in output.csv; without a setting, that of a server on this machine."""
     port = os.environ.get("IMAGE_PROCESSOR_PORT") or os.environ.get("PORT") or "8000"
     return _services().settings.public_base_url or f"http://127.0.0.1:{port}"
 

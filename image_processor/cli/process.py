@@ -1,6 +1,6 @@
-"""One request that a person waits for at a terminal: worked to its end, shown, and its results written where he wants.
+"""`flask process`: one job from start to results, with a progress bar.
 
-The work is done by the same worker as in the server: by this process if the worker lock is free, else by its holder.
+The worker is that of the server: this process runs the job if it gets the worker lock, else the holder of the lock.
 """
 
 import os
@@ -24,14 +24,14 @@ from image_processor.store import DeliveryState, Job, JobStatus, Outcome
 STDOUT = "-"
 SOME_FAILED = 1
 POLL_SECONDS = 0.1
-# Where nobody sees the steps: each look takes the interpreter from the work.
+# Without a progress bar.
 SELDOM_SECONDS = 0.5
-# A first attempt to deliver a webhook takes 15 s at most; whoever does not take it then is tried again later.
+# The first attempt to deliver a webhook takes at most 15 s.
 WEBHOOK_SECONDS = 20.0
 
 
 class _Ended(BaseException):
-    """The person or the system asks this process to end. No Exception: nothing may take it for an error."""
+    """SIGINT or SIGTERM. Not an Exception, so that no handler takes it for an error."""
 
     def __init__(self, signal_number: int) -> None:
         self.code = 128 + signal_number
@@ -47,9 +47,9 @@ class AttendedRun:
     errors: str | None
 
     def run(self) -> int:
-        """Work or watch until the request is done; give the exit code.
+        """Run or watch the job until it is done; return the exit code.
 
-        The worker is stopped then: it begins nothing more, and what was begun for others goes on at the next start.
+        Then the worker is stopped; other jobs that it began are resumed at its next start.
         """
         code = SOME_FAILED
         try:
@@ -57,7 +57,7 @@ class AttendedRun:
                 code = self._run()
         except _Ended as ended:
             code = ended.code
-            where = "The server goes on with it. " if self._is_worked_elsewhere() else "What is done is kept. "
+            where = "The server continues the job. " if self._runs_elsewhere() else "Finished images are kept. "
             click.echo(f"\nStopped. {where}{self._hint()}", err=True)
         except OSError as error:
             click.echo(f"Error: the result cannot be written: {error.strerror}. {self._hint()}", err=True)
@@ -66,87 +66,87 @@ class AttendedRun:
         return code
 
     def _run(self) -> int:
-        if not self._look().done:
+        if not self._job().done:
             self.services.worker.start()
-        request = self._watch_with_bar() if sys.stderr.isatty() else self._watch()
-        self._await_webhook(request)
-        self._write_results(request)
-        return 0 if request.outcome == Outcome.SUCCEEDED else SOME_FAILED
+        job = self._watch_with_bar() if sys.stderr.isatty() else self._watch()
+        self._await_webhook(job)
+        self._write_results(job)
+        return 0 if job.outcome == Outcome.SUCCEEDED else SOME_FAILED
 
     # ---- watch ----------------------------------------------------------------------------------------------------
 
     def _watch(self) -> Job:
-        while not (request := self._look()).done:
+        while not (job := self._job()).done:
             self.services.worker.wait_for_finished_job(SELDOM_SECONDS)
-        return request
+        return job
 
     def _watch_with_bar(self) -> Job:
-        request = self._look()
-        with click.progressbar(length=request.total, file=sys.stderr, item_show_func=self._beside_the_bar) as bar:
+        job = self._job()
+        with click.progressbar(length=job.total, file=sys.stderr, item_show_func=self._progress_text) as bar:
             while True:
-                bar.update(request.final - bar.pos, request)
-                if request.done:
-                    return request
+                bar.update(job.final - bar.pos, job)
+                if job.done:
+                    return job
                 self.services.worker.wait_for_finished_job(POLL_SECONDS)
-                request = self._look()
+                job = self._job()
 
-    def _look(self) -> Job:
-        """The request as it is recorded; while the database is not to be had, wait for it as the work does."""
+    def _job(self) -> Job:
+        """The recorded job. Waits while the database is not available, as the worker does."""
         while True:
             with suppress(StoreUnavailable):
                 return self.services.queries.job(self.request_id)
             time.sleep(POLL_SECONDS)
 
-    def _beside_the_bar(self, request: Job | None) -> str | None:
+    def _progress_text(self, job: Job | None) -> str | None:
         reason = self.services.health.reason
-        if reason and request and not request.done:
+        if reason and job and not job.done:
             return f"Paused. {reason}"
-        return live_message(request) if request else None
+        return live_message(job) if job else None
 
-    def _await_webhook(self, request: Job) -> None:
-        """Without a server nobody else sends the webhook: stay for the first attempt, and say what came of it."""
-        if not request.webhook_url or not self.services.worker.is_active:
+    def _await_webhook(self, job: Job) -> None:
+        """Wait for the first attempt: without a server, no other process sends the webhook."""
+        if not job.webhook_url or not self.services.worker.is_active:
             return
         patience = time.monotonic() + WEBHOOK_SECONDS
         while True:
-            newest, attempts = self.services.queries.deliveries(request.id)[-1]
+            newest, attempts = self.services.queries.deliveries(job.id)[-1]
             if newest.state == DeliveryState.DELIVERED:
                 return
             if attempts or time.monotonic() > patience:
                 break
             time.sleep(POLL_SECONDS)
-        reason = f"it answered {newest.last_status_code}" if newest.last_status_code else "it gave no answer"
+        reason = f"the receiver responded with {newest.last_status_code}" if newest.last_status_code else "no response"
         click.echo(
-            f"The webhook was not taken ({reason}). A running server sends it again by its schedule, or after: "
-            f"flask --app app webhook redeliver {request.id} {newest.id}",
+            f"The webhook was not delivered ({reason}). A running server sends it again by its schedule, or after: "
+            f"flask --app app webhook redeliver {job.id} {newest.id}",
             err=True,
         )
 
     # ---- results --------------------------------------------------------------------------------------------------
 
-    def _write_results(self, request: Job) -> None:
-        if request.status == JobStatus.FAILED:
-            click.echo(f"Error: {request.message}", err=True)
+    def _write_results(self, job: Job) -> None:
+        if job.status == JobStatus.FAILED:
+            click.echo(f"Error: {job.message}", err=True)
             return
-        with self.services.queries.output_csv(request.id)[0].open("rb") as result:
+        with self.services.queries.output_csv(job.id)[0].open("rb") as result:
             _copy(result, self.output)
         if self.errors is not None:
-            _copy(self.services.queries.errors_csv(request.id)[0], self.errors)
-        click.echo(f"{request.message} Request {request.id}, {self.output}", err=self.output == STDOUT)
+            _copy(self.services.queries.errors_csv(job.id)[0], self.errors)
+        click.echo(f"{job.message} Job {job.id}, {self.output}", err=self.output == STDOUT)
 
-    def _is_worked_elsewhere(self) -> bool:
+    def _runs_elsewhere(self) -> bool:
         return self.services.worker.is_any_active() and not self.services.worker.is_active
 
     def _hint(self) -> str:
         return (
-            f"Request {self.request_id} goes on with a server, or with: "
+            f"Job {self.request_id} is resumed by a server, or with: "
             f"flask --app app process --resume {self.request_id} -o {self.output}"
         )
 
 
 @contextmanager
 def _signals_end() -> Iterator[None]:
-    """Ctrl-C and a polite kill end the command in order: what is recorded stays, the rest waits."""
+    """Ctrl-C and SIGTERM end the command in order: recorded results are kept."""
 
     def end(number: int, _frame: object) -> None:
         raise _Ended(number)
@@ -160,7 +160,7 @@ def _signals_end() -> Iterator[None]:
 
 
 def _copy(source: BinaryIO, target: str) -> None:
-    """Copy a result to where the person wants it: whole, or not at all."""
+    """Copy a result to its target: the whole file, or nothing."""
     if target == STDOUT:
         shutil.copyfileobj(source, sys.stdout.buffer)
         return

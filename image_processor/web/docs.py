@@ -6,7 +6,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, render_template
+from flask import Blueprint, Response, current_app, g, jsonify, render_template
 from markupsafe import Markup
 
 from image_processor.errors import CSVProblem, ImageError, RequestError
@@ -41,13 +41,13 @@ def page() -> str:
     )
 
 
-def _document() -> Any:
+def _document() -> dict[str, Any]:
     return _complete_document(current_app._get_current_object(), guard().locked)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1)
-def _complete_document(app: Flask, locked: bool) -> dict[str, Any]:
-    return complete(app.api_doc, locked=locked)  # type: ignore[attr-defined]
+def _complete_document(app: Any, locked: bool) -> dict[str, Any]:
+    return complete(app.api_doc, locked=locked)
 
 
 def _descendants(root: type[T]) -> Iterator[type[T]]:
@@ -105,7 +105,7 @@ class Reference:
         return str(self.core(schema).get("type", "any value")) + plural
 
     def command(self, operation: dict[str, Any]) -> str:
-        """The operation as a curl command; shell variables stand for values of the user's."""
+        """The operation as a curl command; the user's values are shell variables."""
         body = operation.get("requestBody", {}).get("content", {})
         options = [] if operation["method"] == "get" or body else [f"-X {operation['method'].upper()}"]
         if self.key and operation.get("security") != []:

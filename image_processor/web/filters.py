@@ -1,4 +1,4 @@
-"""Sizes, times and addresses as people read them. Pure functions; the templates use them as filters."""
+"""Sizes, times and URLs for people. Pure functions; the templates use them as filters."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 
 def size(number: int) -> str:
-    """Bytes for people, in decimal units with two or three digits: `468 kB`, `1.2 MB`. As `static/dom.js` does."""
+    """Bytes in decimal units with two or three digits: `468 kB`, `1.2 MB`. As in `static/dom.js`."""
     value = float(number)
     for unit in ("B", "kB", "MB"):
         if value < 999.5:
@@ -20,7 +20,7 @@ def size(number: int) -> str:
 
 
 def moment(at: str | datetime | None) -> str:
-    """A time for people, in UTC; scripts show it in the visitor's own zone."""
+    """A time in UTC; scripts show it in the local time zone."""
     if at is None:
         return ""
     at = datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -28,7 +28,7 @@ def moment(at: str | datetime | None) -> str:
 
 
 def pretty(content: Any) -> str:
-    """JSON with a line for each member, of an object or of its text."""
+    """An object, or JSON text, as indented JSON; other text as it is."""
     try:
         content = json.loads(content) if isinstance(content, str) else content
     except ValueError:
@@ -42,7 +42,7 @@ def with_code(text: str) -> Markup:
 
 
 def short_address(url: str) -> str:
-    """What tells one image address from another at a glance: the host and the last part, at most 70 characters."""
+    """An image URL, shortened to host and file name: at most 70 characters."""
     try:
         parts = urlsplit(url)
     except ValueError:

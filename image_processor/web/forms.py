@@ -1,4 +1,4 @@
-"""What the pages ask for. Every form carries its CSRF token."""
+"""The forms of the pages. Every form has a CSRF token."""
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
@@ -8,7 +8,7 @@ from wtforms.validators import DataRequired, NumberRange, Optional
 
 
 class UploadForm(FlaskForm):  # type: ignore[misc]
-    """The upload form, with its CSRF token."""
+    """The upload form."""
 
     file = FileField("Catalogue (CSV)", validators=[FileRequired("Choose the CSV file of your catalogue.")])
     quality = IntegerField("Quality", validators=[Optional(), NumberRange(1, 95)])
@@ -17,7 +17,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
         "Format",
         default="keep",
         choices=[
-            SelectChoice("keep", "Keep each image's own"),
+            SelectChoice("keep", "Keep the format of each image"),
             SelectChoice("jpeg", "JPEG"),
             SelectChoice("webp", "WebP"),
             SelectChoice("avif", "AVIF"),
@@ -25,20 +25,20 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
         ],
     )
     webhook_url = URLField("Webhook URL", validators=[Optional()])
-    skip = BooleanField("Skip rows with errors and work the good ones")
+    skip = BooleanField("Skip rows with errors and process the others")
 
     def options(self) -> dict[str, object]:
-        """The options that were chosen, by the names of the API."""
+        """The chosen options, by their names in the API."""
         fields = (self.quality, self.max_dimension, self.format, self.webhook_url)
         chosen: dict[str, object] = {field.name: field.data for field in fields if field.data not in (None, "")}
         return chosen | {"on_invalid": "skip" if self.skip.data else "reject"}
 
 
 class SignInForm(FlaskForm):  # type: ignore[misc]
-    """The key, for a browser."""
+    """The API key, for a browser."""
 
     key = PasswordField("API key", validators=[DataRequired("Enter the API key of this server.")])
 
 
 class ActionForm(FlaskForm):  # type: ignore[misc]
-    """A button: nothing but its CSRF token."""
+    """A button: only a CSRF token."""

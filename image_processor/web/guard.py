@@ -1,4 +1,4 @@
-"""Who may come in: hosts that are ours, callers with the key, no other web site in a visitor's name, not too often."""
+"""Checks of every request: known hosts, the API key, no cross-site requests, rate limits."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ from image_processor.urls import base_url_of
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SIGN_IN_PATH = "/sign-in"
 HEALTH_PATH = "/healthz"
-# Open without the key: images are public by their unguessable names, and a callback shows its signature instead.
+# Open without the key: hosted images have unguessable names, and received webhooks are signed.
 OPEN_ENDPOINTS = (
     "api.processed_image", "api.receive_callback", "api.health", "pages.sign_in", "static", "bootstrap.static",
 )  # fmt: skip
@@ -32,7 +32,7 @@ SECURITY_HEADERS = {
 
 
 class RateLimit:
-    """At most `per_minute` calls in any 60 seconds for each client; 0 is no limit. Thread-safe, of this process."""
+    """At most `per_minute` requests in any 60 seconds per client; 0 is no limit. Thread-safe, for this process only."""
 
     MOST_CLIENTS = 10_000
 
@@ -40,33 +40,33 @@ class RateLimit:
         self._per_minute = per_minute
         self._clock = clock
         self._lock = threading.Lock()
-        self._calls: OrderedDict[str, deque[float]] = OrderedDict()
+        self._requests: OrderedDict[str, deque[float]] = OrderedDict()
 
     def enter(self, client: str) -> None:
-        """Count a call. Raises TooManyRequests, with the seconds to wait, when there were too many."""
+        """Count a request. Raises TooManyRequests, with the seconds to wait, if there were too many."""
         if not self._per_minute:
             return
         with self._lock:
             now = self._clock()
-            calls = self._calls.setdefault(client, deque())
-            self._calls.move_to_end(client)
-            if len(self._calls) > self.MOST_CLIENTS:
-                self._calls.popitem(last=False)
-            while calls and calls[0] <= now - 60:
-                calls.popleft()
-            if len(calls) >= self._per_minute:
-                wait = int(calls[0] + 60 - now) + 1
+            times = self._requests.setdefault(client, deque())
+            self._requests.move_to_end(client)
+            if len(self._requests) > self.MOST_CLIENTS:
+                self._requests.popitem(last=False)
+            while times and times[0] <= now - 60:
+                times.popleft()
+            if len(times) >= self._per_minute:
+                wait = int(times[0] + 60 - now) + 1
                 raise TooManyRequests(
-                    f"There were {self._per_minute} calls within a minute, which is the limit; "
+                    f"There were {self._per_minute} requests within a minute, which is the limit; "
                     f"try again in {wait} seconds.",
                     retry_after=wait,
                 )
-            calls.append(now)
+            times.append(now)
 
     def forget(self, client: str) -> None:
-        """Begin to count this client's calls anew."""
+        """Reset the count of a client."""
         with self._lock:
-            self._calls.pop(client, None)
+            self._requests.pop(client, None)
 
 
 class Guard:
@@ -89,29 +89,29 @@ class Guard:
     def init_app(self, app: Flask) -> None:
         """Check every request of the application, and set the security headers of every response."""
         app.extensions["guard"] = self
-        app.before_request(self._know_the_host)
-        app.before_request(self._know_the_caller)
-        app.before_request(self._refuse_other_sites)
-        app.after_request(_be_strict)
+        app.before_request(self._check_host)
+        app.before_request(self._check_key)
+        app.before_request(self._check_site)
+        app.after_request(_add_security_headers)
 
     def sign_in(self, key: str) -> bool:
-        """Take a visitor in who knows the key. Raises TooManyRequests for one who guesses."""
+        """Sign in a visitor with the key; False for another key. Raises TooManyRequests after too many wrong keys."""
         if not self._is_key(key):
             return False
         session["key"] = self._fingerprint()
         return True
 
     def count_upload(self) -> None:
-        """Count an upload or a dry run of this caller. Raises TooManyRequests."""
+        """Count an upload or a dry run of this client. Raises TooManyRequests."""
         self._uploads.enter(request.remote_addr or "")
 
     @property
     def locked(self) -> bool:
-        """Whether a key is needed at all."""
+        """Whether a key is required."""
         return self._api_key is not None
 
-    def _know_the_host(self) -> None:
-        """Fix the base of all URLs given out. `Host` is the caller's word: only names that are ours count."""
+    def _check_host(self) -> None:
+        """Set the base of all URLs in responses. `Host` is sent by the client, so only known names are accepted."""
         called = base_url_of(
             request.scheme,
             request.environ.get("HTTP_HOST", ""),
@@ -119,39 +119,41 @@ class Guard:
             self._trusted_hosts,
         )
         g.base_url = self._public_base_url or called
-        # What watches over a server calls it by its address, whatever its name is; no URL is given out there.
+        # Health checks use the address of a server, not its name; their response has no URL.
         if called is None and request.path != HEALTH_PATH:
             raise UntrustedHost(
-                "This host name is not served here. Call the server by the name it is known under, or add the name to "
+                "This host name is not served here. Use the name of the server, or add this name to "
                 "IMAGE_PROCESSOR_TRUSTED_HOSTS."
             )
 
-    def _know_the_caller(self) -> None:
+    def _check_key(self) -> None:
         if request.endpoint in OPEN_ENDPOINTS:
             request.max_content_length = MAX_OPEN_BYTES
             return
-        if self._api_key is None or self._shows_key() or self._is_signed_in():
+        if self._api_key is None or self._has_key() or self._is_signed_in():
             return
-        raise Unauthorized("This server needs its API key: send it as `Authorization: Bearer …`, or sign in.")
+        raise Unauthorized("This server requires its API key: send it as `Authorization: Bearer …`, or sign in.")
 
-    def _refuse_other_sites(self) -> None:
-        # Any web page can make a browser POST a form to a server on the visitor's own machine, with his cookies. No
-        # page can make it send the key.
-        if request.method in SAFE_METHODS or request.path == INBOX_PATH or (self._api_key and self._shows_key()):
+    def _check_site(self) -> None:
+        # Any web page can make a browser POST a form to a server on the visitor's machine, with cookies; none can make
+        # it send the key.
+        if request.method in SAFE_METHODS or request.path == INBOX_PATH or (self._api_key and self._has_key()):
             return
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         if site not in (None, "same-origin", "none") or (site is None and origin not in (None, g.base_url)):
-            raise CrossSite("Another web site sent this call; it was not served. Call the server directly.")
+            raise CrossSite(
+                "Another web site sent this request, so it was refused. Send requests to the server directly."
+            )
 
-    def _shows_key(self) -> bool:
+    def _has_key(self) -> bool:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
         return kind.lower() == "bearer" and self._is_key(key.strip())
 
-    def _is_key(self, shown: str) -> bool:
-        """Whether this is the key. Raises TooManyRequests, before it compares, after too many wrong ones in a row."""
+    def _is_key(self, key: str) -> bool:
+        """Whether this is the key. Raises TooManyRequests, without comparing, after too many wrong keys."""
         client = request.remote_addr or ""
         self._wrong_keys.enter(client)
-        right = self._api_key is not None and hmac.compare_digest(shown.encode("utf-8", "replace"), self._api_key)
+        right = self._api_key is not None and hmac.compare_digest(key.encode("utf-8", "replace"), self._api_key)
         if right:
             self._wrong_keys.forget(client)
         return right
@@ -160,7 +162,7 @@ class Guard:
         return hmac.compare_digest(str(session.get("key", "")), self._fingerprint())
 
     def _fingerprint(self) -> str:
-        """What the signed cookie holds: another key signs everybody out, and the cookie does not tell the key."""
+        """The content of the signed cookie: another key ends all sessions, and the cookie does not reveal the key."""
         secret = str(current_app.secret_key).encode()
         return hmac.new(secret, self._api_key or b"", hashlib.sha256).hexdigest()
 
@@ -170,7 +172,7 @@ def guard() -> Guard:
     return cast(Guard, current_app.extensions["guard"])
 
 
-def _be_strict(answer: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
-        answer.headers.setdefault(name, value)
-    return answer
+        response.headers.setdefault(name, value)
+    return response

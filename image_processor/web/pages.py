@@ -1,4 +1,4 @@
-"""Browser: upload, watch, result, webhooks, history. Every page and every action works without JavaScript."""
+"""The pages: upload, progress, result, webhooks, history. Every page and action works without JavaScript."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -41,12 +41,12 @@ FAILURES_AT_A_GLANCE = 5
 SKIPPED_AT_A_GLANCE = 20
 # A path of this server: `//host`, `/\\host` and, as browsers drop tabs, `/<tab>/host` name another one.
 LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]*")
-# How many pages the way back remembers; further back leads the first page.
+# How many previous pages the pager remembers; before them is the first page.
 TRAIL = 20
-# A webhook that is due this soon is worth waiting for on its page.
+# The webhook log reloads while a delivery is due this soon.
 SOON = timedelta(seconds=10)
 YEAR_SECONDS = 31_536_000
-# The filter of the table of images, by the word in the address.
+# The filters of the table of images, by the query parameter `show`.
 SHOWN: dict[str, ImageFilter] = {
     "all": ImageFilter(),
     "failed": ImageFilter(status=ImageStatus.FAILED),
@@ -61,7 +61,7 @@ pages = Blueprint("pages", __name__)
 
 @pages.route("/", methods=["GET", "POST"])
 def index() -> ResponseReturnValue:
-    """The upload form with the recent requests; a good upload leads to the page of its request."""
+    """The upload form with the recent jobs; redirects to the page of the new job."""
     uploads = services().uploads
     defaults = uploads.options()
     form = UploadForm(quality=defaults.quality, max_dimension=defaults.max_dimension)
@@ -89,7 +89,7 @@ def _index(
 
 @pages.route(SIGN_IN_PATH, methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """Ask for the API key, once per browser; go on to where the visitor wanted to go."""
+    """Ask for the API key, once per browser; then redirect to the requested page."""
     form = SignInForm()
     wanted = request.args.get("next", "")
     target = wanted if LOCAL_PATH.fullmatch(wanted) else url_for("pages.index")
@@ -104,12 +104,12 @@ def sign_in() -> ResponseReturnValue:
     return render_template("sign_in.html", form=form), status
 
 
-# ---- requests ------------------------------------------------------------------------------------------------------
+# ---- jobs ----------------------------------------------------------------------------------------------------------
 
 
 @pages.get("/requests")
 def history() -> ResponseReturnValue:
-    """All requests, newest first, in pages; with `status` only those in one state."""
+    """All jobs, newest first, in pages; optionally only those with one status."""
     states = [state.value for state in JobStatus]
     chosen = request.args.get("status", "")
     found, next_cursor = services().queries.jobs(
@@ -120,7 +120,7 @@ def history() -> ResponseReturnValue:
 
 @pages.get("/requests/<request_id>")
 def one_request(request_id: str) -> ResponseReturnValue:
-    """One request: its progress while it runs, then its result."""
+    """One job: its progress while it runs, then its result."""
     found = services().queries.job(request_id)
     if not found.done:
         return render_template("running.html", status=services().queries.status(request_id))
@@ -128,14 +128,14 @@ def one_request(request_id: str) -> ResponseReturnValue:
 
 
 def _result(found: Job) -> ResponseReturnValue:
-    """The result: a sentence, the sizes, and one page of the images, filtered and searched."""
-    answers, status = services().queries, status_body(found)
+    """The result: a sentence, the sizes, and one page of the images, filtered or searched."""
+    queries, status = services().queries, status_body(found)
     show = request.args.get("show", "all")
     search = request.args.get("q", "").strip()
     chosen = SHOWN.get(show, SHOWN["all"])
     chosen = ImageFilter(chosen.status, chosen.kept, search or None)
-    images, next_cursor = answers.images(found.id, PAGE, _number(request.args.get("cursor")), chosen)
-    failures, _ = answers.images(found.id, FAILURES_AT_A_GLANCE, chosen=SHOWN["failed"]) if found.failed else ([], None)
+    images, next_cursor = queries.images(found.id, PAGE, _number(request.args.get("cursor")), chosen)
+    failures, _ = queries.images(found.id, FAILURES_AT_A_GLANCE, chosen=SHOWN["failed"]) if found.failed else ([], None)
     return render_template(
         "result.html",
         status=status,
@@ -144,7 +144,7 @@ def _result(found: Job) -> ResponseReturnValue:
         failures=failures,
         skipped=_skipped(found),
         skipped_rows=found.invalid_rows,
-        sizes=_chart(answers.sizes(found.id)) if found.succeeded and not request.args else [],
+        sizes=_chart(queries.sizes(found.id)) if found.succeeded and not request.args else [],
         show=show if show in SHOWN else "all",
         search=search,
         pager=_pager(next_cursor),
@@ -153,7 +153,7 @@ def _result(found: Job) -> ResponseReturnValue:
 
 
 def _chart(classes: Sequence[SizeClass]) -> list[dict[str, Any]]:
-    """The size classes from the first to the last that is not empty, with their names."""
+    """The size classes between the first and the last that are not empty, with their labels."""
     used = [place for place, one in enumerate(classes) if one.before or one.after]
     names = [f"under {_limit(one.below)}" if one.below else f"{_limit(classes[-2].below)} or more" for one in classes]
     bars = [{"label": name, "before": one.before, "after": one.after} for name, one in zip(names, classes, strict=True)]
@@ -169,7 +169,7 @@ def _by_row(images: Sequence[tuple[ProductImage, Product]]) -> list[list[tuple[P
 
 
 def _skipped(found: Job) -> list[Any]:
-    """Some of the rows that were not worked at all: those among the first products. errors.csv has every one."""
+    """Skipped rows among the first products; errors.csv has all of them."""
     products = services().queries.status(found.id).products if found.invalid_rows else []
     return [product for product in products if product.error][:SKIPPED_AT_A_GLANCE]
 
@@ -182,24 +182,24 @@ def _verdict(status: StatusBody) -> str:
 
 @pages.get("/thumbnails/<request_id>/<name>")
 def thumbnail(request_id: str, name: str) -> ResponseReturnValue:
-    """A small image of a result. Its address carries the size of the result, so that it may be kept for long."""
+    """A thumbnail of a result. Its URL has the size of the result, so it can be cached for a year."""
     return send_file(
         services().thumbnails.path(request_id, name, partial(client_is_gone, request.environ)), max_age=YEAR_SECONDS
     )
 
 
-# ---- what can be done to a request ---------------------------------------------------------------------------------
+# ---- actions -------------------------------------------------------------------------------------------------------
 
 
 @pages.post("/requests/<request_id>/cancel")
 def cancel(request_id: str) -> ResponseReturnValue:
-    """End a request; what is done stays."""
+    """Cancel a job; finished images are kept."""
     return _act(lambda: services().actions.cancel(request_id), "", url_for("pages.one_request", request_id=request_id))
 
 
 @pages.post("/requests/<request_id>/retry")
 def retry(request_id: str) -> ResponseReturnValue:
-    """Work again what failed."""
+    """Process failed and cancelled images again."""
 
     def start_again() -> None:
         services().actions.retry(request_id)
@@ -210,17 +210,17 @@ def retry(request_id: str) -> ResponseReturnValue:
 
 @pages.route("/requests/<request_id>/delete", methods=["GET", "POST"])
 def delete(request_id: str) -> ResponseReturnValue:
-    """Ask whether the request shall go, with all its images; then remove it."""
+    """Ask for confirmation; then delete the job with all its images."""
     found = services().queries.job(request_id)
     if request.method == "GET":
         return render_template("delete.html", status=status_body(found))
-    done = f"{found.filename or 'The request'} and its images are deleted."
+    done = f"{found.filename or 'The job'} and its images were deleted."
     return _act(lambda: services().actions.delete(request_id), done, url_for("pages.history"))
 
 
 @pages.get("/requests/<request_id>/webhooks")
 def webhooks(request_id: str) -> ResponseReturnValue:
-    """The webhook log of a request: deliveries, newest first, with every attempt, what was sent and what came back."""
+    """The webhook log of a job: deliveries, newest first, with every attempt, payload and response."""
     found = services().queries.job(request_id)
     deliveries = services().queries.deliveries(request_id)[::-1]
     pending = [one.due_at for one, _ in deliveries if one.state == DeliveryState.PENDING and one.due_at]
@@ -235,15 +235,15 @@ def webhooks(request_id: str) -> ResponseReturnValue:
 
 @pages.post("/requests/<request_id>/webhooks/<delivery_id>/redeliver")
 def redeliver(request_id: str, delivery_id: str) -> ResponseReturnValue:
-    """Send a webhook once more."""
+    """Send a webhook again."""
     page = url_for("pages.webhooks", request_id=request_id)
     return _act(lambda: services().actions.redeliver(request_id, delivery_id), "The webhook is being sent again.", page)
 
 
 def _act(action: Callable[[], object], done: str, page: str) -> ResponseReturnValue:
-    """Do what a button says, then show `page`. What cannot be done (any more) is told there."""
+    """Run the action of a button, then redirect to `page`, with a message if the action was refused."""
     if not ActionForm().validate_on_submit():
-        flash("This page was open for a long time. Please press the button once more.", "warn")
+        flash("This page has expired. Press the button again.", "warn")
         return redirect(request.referrer if _is_ours(request.referrer) else page, HTTPStatus.SEE_OTHER)
     try:
         action()
@@ -263,7 +263,7 @@ def _is_ours(address: str | None) -> bool:
 
 @pages.get("/inbox")
 def inbox() -> ResponseReturnValue:
-    """The callbacks this server received: for trying webhooks without anybody else."""
+    """The webhooks that this server received, for trying webhooks out."""
     return render_template("inbox.html", callbacks=services().inbox.callbacks(), address=g.base_url + INBOX_PATH)
 
 
@@ -271,7 +271,7 @@ def inbox() -> ResponseReturnValue:
 
 
 def error_page(error: RequestError | HTTPException) -> ResponseReturnValue:
-    """The page that says what went wrong, and where to go on; without the key, the way to the sign-in page."""
+    """The page of an error; without the key, a redirect to the sign-in page."""
     if isinstance(error, Unauthorized):
         return redirect(url_for("pages.sign_in", next=request.full_path.rstrip("?")), HTTPStatus.SEE_OTHER)
     if isinstance(error, RequestError):
@@ -285,25 +285,25 @@ def error_page(error: RequestError | HTTPException) -> ResponseReturnValue:
 
 
 def _pager(next_cursor: object | None) -> dict[str, str]:
-    """The addresses of the first, the previous and the next page, where there are such.
+    """The URLs of the first, the previous and the next page, as far as they exist.
 
-    Cursors lead forwards only; the way back is the trail of cursors that led here, `-` for the first page.
+    A cursor leads to the next page only. `back` has the cursors of the previous pages, `-` for the first.
     """
     here = request.args.get("cursor", "")
     trail = [cursor for cursor in request.args.get("back", "").split(",") if cursor]
     kept = {name: request.args[name] for name in ("show", "q", "status") if request.args.get(name)}
     links: dict[str, str] = {}
     if here:
-        links["first"] = _address(kept)
+        links["first"] = _page_url(kept)
         if trail:
             before = {} if trail[-1] == "-" else {"cursor": trail[-1], "back": ",".join(trail[:-1])}
-            links["previous"] = _address(kept | before)
+            links["previous"] = _page_url(kept | before)
     if next_cursor is not None:
-        links["next"] = _address(kept | {"cursor": str(next_cursor), "back": ",".join([*trail, here or "-"][-TRAIL:])})
+        links["next"] = _page_url(kept | {"cursor": str(next_cursor), "back": ",".join([*trail, here or "-"][-TRAIL:])})
     return links
 
 
-def _address(parameters: dict[str, str]) -> str:
+def _page_url(parameters: dict[str, str]) -> str:
     return url_for(request.endpoint or "", **{**(request.view_args or {}), **parameters})
 
 

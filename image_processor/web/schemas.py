@@ -6,7 +6,7 @@ from flask_openapi.models.file import FileStorage
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from image_processor.jobs import ImageBody, ProductBody, StatusBody, WebhookBody
+from image_processor.jobs import ImageBody, ProductBody, StatusBody, WebhookBody, timestamp
 from image_processor.store import DeliveryState, ImageStatus, JobStatus
 
 
@@ -125,6 +125,11 @@ class UploadForm(UploadQuery):
 # ---- responses -----------------------------------------------------------------------------------------------------
 
 
+# Responses that are made from the rows of the database.
+FROM_RECORD = ConfigDict(from_attributes=True)
+Timestamp = Annotated[str, BeforeValidator(timestamp)]
+
+
 class Health(BaseModel):
     """The process responds."""
 
@@ -188,7 +193,9 @@ class Sizes(BaseModel):
 class Attempt(BaseModel):
     """One attempt to deliver a webhook."""
 
-    attempted_at: str = Field(description="When it was sent.")
+    model_config = FROM_RECORD
+
+    attempted_at: Timestamp = Field(description="When it was sent.")
     duration_ms: int = Field(description="Milliseconds until the response or the error.")
     status_code: int | None = Field(description="HTTP status of the response; null without one.")
     answer: str | None = Field(description="The first bytes of the response body.")
@@ -218,9 +225,11 @@ class Deliveries(BaseModel):
 class Callback(BaseModel):
     """A received webhook, with a valid signature."""
 
+    model_config = FROM_RECORD
+
     id: str = Field(description="Its `webhook-id`.")
-    received_at: str = Field(description="When it was received.")
-    sent_at: str = Field(description="Its `webhook-timestamp`.")
+    received_at: Timestamp = Field(description="When it was received.")
+    sent_at: Timestamp = Field(description="Its `webhook-timestamp`.")
     body: dict[str, Any] = Field(description="The payload.")
 
 

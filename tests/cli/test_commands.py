@@ -108,7 +108,7 @@ def test_a_catalogue_is_processed_without_a_server(terminal: Terminal, host: Ima
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 1
     assert out.startswith("2 of 2 images compressed; ")
-    request_id = out.split("Request ")[1].split(",")[0]
+    request_id = out.split("Job ")[1].split(",")[0]
     base = f"http://127.0.0.1:8000/processed_images/{request_id}"
     assert cells(terminal.output.read_text())[1][3] == f"{base}/1-1.jpg, {base}/1-2.jpg"
     assert len((terminal.folder / "processed_images" / request_id / "1-1.jpg").read_bytes()) < len(PICTURE)
@@ -224,7 +224,7 @@ def test_a_webhook_that_nobody_takes_is_told_with_what_to_do(
 
     code, _, err = terminal.run("process", catalogue, "-o", str(terminal.output), "--webhook-url", receiver.url)
     assert code == 0
-    assert "it answered 500" in err
+    assert "the receiver responded with 500" in err
     redeliver = err.split("flask --app app ")[1].split()
 
     assert terminal.run(*redeliver)[0] == 0
@@ -285,7 +285,7 @@ def test_a_dry_run_stores_nothing(run: Callable[..., Result], tmp_path: Path) ->
     good = run("process", "-", "--dry-run", input=HEAD + "1.,a,https://a.example/1.jpg\n")
     bad = run("process", "-", "--dry-run", input=BAD)
 
-    assert (good.exit_code, good.stdout) == (0, "The catalogue is good. Rows: 1, images: 1, hosts: 1.\n")
+    assert (good.exit_code, good.stdout) == (0, "The catalogue is valid. Rows: 1, images: 1, hosts: 1.\n")
     assert bad.exit_code == 2
     assert "Product Name" in bad.stderr
     assert not list((tmp_path / "instance" / "uploads").iterdir())
@@ -333,9 +333,9 @@ def test_prune_removes_old_requests_and_orphans(
     by_setting, young, old = run("prune"), run("prune", "--days", "1"), run("prune", "--days", "0")
 
     assert "RETENTION_DAYS is 0" in by_setting.stdout
-    assert by_setting.stdout.startswith("Removed requests: 0, leftovers of requests that were gone already: 1.")
-    assert young.stdout.startswith("Removed requests: 0,")
-    assert old.stdout.startswith("Removed requests: 1,")
+    assert by_setting.stdout.startswith("Deleted jobs: 0, files of jobs that no longer exist: 1.")
+    assert young.stdout.startswith("Deleted jobs: 0,")
+    assert old.stdout.startswith("Deleted jobs: 1,")
     assert not orphan.exists()
     assert run("requests", "list").stdout.count(request_id) == 0
 

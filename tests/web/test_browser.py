@@ -240,7 +240,7 @@ def test_a_bad_file_shows_every_problem_and_its_good_rows_can_go(shop: Shop, vis
     page = visit().page
     page.goto(shop.server.url)
     page.set_input_files("#file", [as_file(BAD)])
-    page.get_by_text("2 problems found. The good rows hold 1 image.").wait_for()
+    page.get_by_text("2 problems found. The valid rows have 1 image.").wait_for()
     lines = page.locator("#findings tbody tr").all_inner_texts()
     assert len(lines) == 2
     assert "3" in lines[0] and "Product name is empty." in lines[0]
@@ -249,7 +249,7 @@ def test_a_bad_file_shows_every_problem_and_its_good_rows_can_go(shop: Shop, vis
         page.get_by_role("button", name="Download the list of problems").click()
     assert download.value.suggested_filename == "shop-problems.csv"
     assert len(list(csv.reader(Path(download.value.path()).read_text("utf-8-sig").splitlines()))) == 3
-    page.get_by_role("button", name="Upload the good rows (1 image)").click()
+    page.get_by_role("button", name="Upload the valid rows (1 image)").click()
     page.get_by_text("rows were skipped").wait_for()
     assert page.get_by_text("Row 2").count() and page.get_by_text("Row 3, Lamp").count()
 
@@ -358,7 +358,7 @@ def test_a_running_request_can_be_cancelled(shop: Shop, visit: Callable[..., Vis
     page.get_by_role("button", name="Cancel").click()
     page.locator(".state", has_text="Cancelled").wait_for()
     assert re.search(r"of 42 images compressed, \d+ cancelled", page.locator("#verdict").inner_text())
-    page.get_by_role("button", name="Work the rest").wait_for()
+    page.get_by_role("button", name="Process the rest").wait_for()
 
 
 # ---- the result ----
@@ -392,7 +392,7 @@ def test_pictures_are_filtered_and_searched(shop: Shop, visit: Callable[..., Vis
     page.get_by_role("rowheader", name="1. Oak stool").wait_for()
     page.get_by_label("Search in products").fill("nothing of the kind")
     page.keyboard.press("Enter")
-    page.get_by_text("Nothing here has “nothing of the kind”").wait_for()
+    page.get_by_text("No image has “nothing of the kind”").wait_for()
 
 
 def test_before_and_after_are_compared_by_keyboard_and_by_finger(shop: Shop, visit: Callable[..., Visit]) -> None:
@@ -435,9 +435,9 @@ def test_a_request_is_deleted_after_a_confirmation(shop: Shop, visit: Callable[.
     shop.server.wait_until_done(accepted["request_id"])
     page.goto(shop.page(accepted["request_id"]))
     page.get_by_role("link", name="Delete …").click()
-    page.get_by_role("link", name="Keep it").click()
+    page.get_by_role("link", name="Cancel").click()
     page.get_by_role("link", name="Delete …").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     page.get_by_text("to-delete.csv and its images are deleted.").wait_for()
     assert requests.get(shop.page(accepted["request_id"]), timeout=120).status_code == 404
     assert not (shop.server.images / accepted["request_id"]).exists()
@@ -454,7 +454,7 @@ def test_a_lost_webhook_is_redelivered_and_every_attempt_is_shown(
     page.get_by_role("link", name="Webhook log").click()
     page.locator("tbody tr").first.wait_for()
     assert page.locator("tbody tr").count() == 1
-    page.get_by_text("What is sent").click()
+    page.get_by_text("Payload").click()
     assert '"type": "request.completed"' in page.locator("pre").inner_text()
     page.get_by_role("button", name="Redeliver").click()
     page.locator(".state", has_text="Delivered").wait_for()
@@ -467,7 +467,7 @@ def test_the_inbox_shows_what_came_in(shop: Shop, visit: Callable[..., Visit]) -
     page = visit().page
     page.goto(f"{shop.server.url}/inbox")
     page.locator("p", has_text="5 of 6 images compressed, 1 failed").wait_for()
-    page.get_by_role("link", name="See the request").last.click()
+    page.get_by_role("link", name="View the job").last.click()
     assert request_id_of(page) == shop.done
 
 
@@ -488,7 +488,7 @@ def test_everything_works_without_javascript(shop: Shop, visit: Callable[..., Vi
     page.get_by_role("button", name="Retry failed").click()
     page.get_by_text("2 of 3 images compressed, 1 failed").wait_for()
     page.get_by_role("link", name="Delete …").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     page.get_by_text("its images are deleted").wait_for()
 
 
@@ -643,7 +643,7 @@ def test_axe_finds_nothing_on_the_pages_that_say_what_went_wrong(
         found.extend(accessible(page, str(status)))
 
     page.goto(f"{running.url}/requests/{request_id}/cancel")
-    look(405, "This page does not take that")
+    look(405, "Method not allowed")
     page.goto(running.url)
     page.locator("#webhook_url").evaluate(
         "field => { field.type = 'text'; field.value = 'x'.repeat(150000); field.form.submit(); }"
@@ -653,12 +653,12 @@ def test_axe_finds_nothing_on_the_pages_that_say_what_went_wrong(
         database.execute("UPDATE requests SET warnings = 'no JSON'")
         database.commit()
     page.goto(f"{running.url}/requests/{request_id}")
-    look(500, "Something went wrong here")
+    look(500, "Something went wrong")
     with contextlib.closing(sqlite3.connect(running.instance / "skulight.db")) as database:
         database.execute("ALTER TABLE requests RENAME TO elsewhere")
         database.commit()
     page.goto(f"{running.url}/requests/{request_id}")
-    look(503, "Back in a moment")
+    look(503, "Temporarily unavailable")
     assert found == []
     assert [text for text in one.complaints if "Failed to load resource" not in text] == []
     one.complaints.clear()  # Chromium writes every 4xx and 5xx to the console
@@ -710,7 +710,7 @@ def test_the_sign_in_page_lets_in_with_the_key_and_is_accessible(
     assert accessible(page, "wrong key") == []
     page.get_by_label("API key").fill("a key of many letters")
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Requests").wait_for()
+    page.get_by_role("heading", name="Jobs").wait_for()
     assert [text for text in one.complaints if "403" not in text] == []
     one.complaints.clear()  # Chromium writes every 403 to the console
 

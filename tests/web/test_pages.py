@@ -138,7 +138,7 @@ def test_a_button_of_a_page_that_is_too_old_asks_to_be_pressed_again(client: Fla
     answer = client.post(f"{location}/cancel", data={"csrf_token": "old"}, headers=PAGE)
     assert answer.status_code == 303
     page = client.get(location, headers=PAGE).text
-    assert "press the button once more" in page
+    assert "Press the button again" in page
     assert "Pending" in page
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_done_any_more_is_told_on_the_page(client: FlaskClient) -
 def test_an_action_on_a_request_that_does_not_exist_is_a_designed_404(client: FlaskClient, action: str) -> None:
     answer = client.post(f"/requests/{REQUEST}/{action}", data={"csrf_token": token(client)}, headers=PAGE)
     assert answer.status_code == 404
-    assert "There is nothing at this address" in answer.text
+    assert "Page not found" in answer.text
 
 
 # ---- states ----
@@ -166,15 +166,15 @@ def test_maintenance_is_a_page_that_looks_again(app: Flask) -> None:
     app.add_url_rule("/closed", "closed", closed)
     answer = app.test_client().get("/closed", headers=PAGE)
     assert answer.status_code == 503
-    assert "Back in a moment" in answer.text
+    assert "Temporarily unavailable" in answer.text
     assert "The disk is full." in answer.text
     assert 'data-reload="10"' in answer.text
 
 
 def test_empty_lists_say_so(client: FlaskClient) -> None:
-    assert "Nothing yet" in client.get("/").text
-    assert "No request is failed just now" in client.get("/requests?status=Failed").text
-    assert "No message yet" in client.get("/inbox").text
+    assert "No jobs yet" in client.get("/").text
+    assert "No job is failed" in client.get("/requests?status=Failed").text
+    assert "No messages yet" in client.get("/inbox").text
 
 
 def test_the_history_pages_forwards_and_back(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,15 +57,7 @@ def receive_callback() -> Response:
 @api.get("/webhooks/inbox", tags=[webhooks_tag], responses={200: Callbacks, **problems(401)})
 def list_callbacks() -> Response:
     """The webhooks that the inbox received."""
-    callbacks = [
-        Callback(
-            id=callback.id,
-            received_at=timestamp(callback.received_at) or "",
-            sent_at=timestamp(callback.sent_at) or "",
-            body=callback.body,
-        )
-        for callback in services().inbox.callbacks()
-    ]
+    callbacks = [Callback.model_validate(one) for one in services().inbox.callbacks()]
     return json_response(Callbacks(callbacks=callbacks))
 
 
@@ -84,14 +76,5 @@ def _delivery(delivery: WebhookDelivery, attempts: Sequence[WebhookAttempt]) -> 
         due_at=timestamp(delivery.due_at),
         created_at=timestamp(delivery.created_at) or "",
         body=json.loads(delivery.body),
-        log=[
-            Attempt(
-                attempted_at=timestamp(one.attempted_at) or "",
-                duration_ms=one.duration_ms,
-                status_code=one.status_code,
-                answer=one.answer,
-                error=one.error,
-            )
-            for one in attempts
-        ],
+        log=[Attempt.model_validate(one) for one in attempts],
     )
