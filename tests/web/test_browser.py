@@ -232,7 +232,7 @@ def test_a_file_that_is_dropped_is_checked(shop: Shop, visit: Callable[..., Visi
 def test_the_sample_is_checked_at_a_click(shop: Shop, visit: Callable[..., Visit]) -> None:
     page = visit().page
     page.goto(shop.server.url)
-    page.get_by_role("button", name="check it right here").click()
+    page.get_by_role("button", name="use it here").click()
     page.get_by_text("Ready:").wait_for()
 
 
@@ -258,7 +258,7 @@ def test_a_file_that_is_no_catalogue_cannot_be_sent(shop: Shop, visit: Callable[
     page = visit().page
     page.goto(shop.server.url)
     page.set_input_files("#file", [as_file(b"\x89PNG\r\n\x1a\n\0\0", "mug.png")])
-    page.get_by_text("1 problem found; no row can be worked.").wait_for()
+    page.get_by_text("1 problem found; no row can be processed.").wait_for()
     assert not page.locator("#send").is_visible()
 
 
@@ -386,11 +386,11 @@ def test_pictures_are_filtered_and_searched(shop: Shop, visit: Callable[..., Vis
     shown.to_have_count(1)
     page.get_by_role("link", name="All 6").click()
     shown.to_have_count(6)
-    page.get_by_label("Search in products").fill("stool")
+    page.get_by_label("Search products").fill("stool")
     page.keyboard.press("Enter")
     shown.to_have_count(2)
     page.get_by_role("rowheader", name="1. Oak stool").wait_for()
-    page.get_by_label("Search in products").fill("nothing of the kind")
+    page.get_by_label("Search products").fill("nothing of the kind")
     page.keyboard.press("Enter")
     page.get_by_text("No image has “nothing of the kind”").wait_for()
 
@@ -438,7 +438,7 @@ def test_a_request_is_deleted_after_a_confirmation(shop: Shop, visit: Callable[.
     page.get_by_role("link", name="Cancel").click()
     page.get_by_role("link", name="Delete …").click()
     page.get_by_role("button", name="Delete permanently").click()
-    page.get_by_text("to-delete.csv and its images are deleted.").wait_for()
+    page.get_by_text("to-delete.csv and its images were deleted.").wait_for()
     assert requests.get(shop.page(accepted["request_id"]), timeout=120).status_code == 404
     assert not (shop.server.images / accepted["request_id"]).exists()
 
@@ -489,7 +489,7 @@ def test_everything_works_without_javascript(shop: Shop, visit: Callable[..., Vi
     page.get_by_text("2 of 3 images compressed, 1 failed").wait_for()
     page.get_by_role("link", name="Delete …").click()
     page.get_by_role("button", name="Delete permanently").click()
-    page.get_by_text("its images are deleted").wait_for()
+    page.get_by_text("its images were deleted").wait_for()
 
 
 def test_the_keyboard_alone_is_enough(shop: Shop, visit: Callable[..., Visit]) -> None:
@@ -810,6 +810,6 @@ def test_a_result_of_20_000_images_is_shown_and_searched_page_by_page(
     page.get_by_role("rowheader", name="11. Product 11").wait_for()
     page.get_by_role("link", name="← Previous").click()
     page.get_by_role("rowheader", name="1. Product 1", exact=True).wait_for()
-    page.get_by_label("Search in products").fill("Product 3999")
+    page.get_by_label("Search products").fill("Product 3999")
     page.keyboard.press("Enter")
     page.get_by_role("rowheader", name="3999. Product 3999").wait_for()
