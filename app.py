@@ -15,24 +15,19 @@ from types import ModuleType
 from urllib.parse import urlsplit
 
 import click
-from flask import Flask, request
-from flask.typing import ResponseReturnValue
-from flask_bootstrap import Bootstrap5
+from flask import Flask
 from flask_openapi import Info, OpenAPI
-from flask_wtf import CSRFProtect
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError
-from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from image_processor.catalogue import CSVLimits, warm_up
 from image_processor.cli import register as register_commands
 from image_processor.config import Settings, load_settings
 from image_processor.download import AllowedAddresses, Downloader, GuardedClient, HostLimits
-from image_processor.errors import ConfigError, RequestError, StoreUnavailable, Unavailable
+from image_processor.errors import ConfigError
 from image_processor.imaging import Compressor, ImagePool
 from image_processor.jobs import (
-    RETRY_SECONDS,
     SECRET_FORM,
     Actions,
     Deliveries,
@@ -55,16 +50,8 @@ from image_processor.jobs import (
 from image_processor.logs import HTTPRequestIds, formatter
 from image_processor.store import Database, Health, Jobs, Listings, Outbox, Products, Storage, db, prepare_engine
 from image_processor.urls import check_url, normalise
-from image_processor.web import (
-    Guard,
-    Problem,
-    api_blueprint,
-    docs_blueprint,
-    error_page,
-    invalid_option,
-    pages_blueprint,
-    problem,
-)
+from image_processor.web import Guard, Problem, invalid_option
+from image_processor.web import register as register_web
 
 VERSION = "0.1.0"
 DO_NOT_TRY_AGAIN = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
@@ -96,7 +83,8 @@ def _create_app(settings: Settings) -> Flask:
     app = _new_app(settings)
     _prepare_database(app, settings)
     _build(app, settings)
-    _register(app, settings)
+    register_web(app, _guard(settings))
+    register_commands(app)
     return app
 
 
@@ -371,36 +359,3 @@ def _clean_up(actions: Actions, retention_days: int) -> None:
     if retention_days:
         actions.prune(retention_days)
     actions.remove_orphans()
-
-
-# ---- the interfaces --------------------------------------------------------------------------------------------------
-
-
-def _register(app: OpenAPI, settings: Settings) -> None:
-    _guard(settings).init_app(app)
-    Bootstrap5(app)
-    CSRFProtect(app)
-    app.register_api(api_blueprint)
-    app.register_blueprint(pages_blueprint)
-    register_commands(app)
-    app.register_blueprint(docs_blueprint)
-    app.register_error_handler(RequestError, _handle_error)
-    app.register_error_handler(HTTPException, _handle_error)
-    app.register_error_handler(StoreUnavailable, _handle_pause)
-    app.register_error_handler(Exception, _handle_defect)
-
-
-def _handle_error(error: RequestError | HTTPException) -> ResponseReturnValue:
-    """As a page for a browser on the URL of a page, else as problem details."""
-    wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-    is_api = request.blueprint == "api" or request.path.startswith("/api/")
-    return error_page(error) if wants_page and not is_api else problem(error)
-
-
-def _handle_pause(error: StoreUnavailable) -> ResponseReturnValue:
-    return _handle_error(Unavailable(str(error), retry_after=RETRY_SECONDS))
-
-
-def _handle_defect(error: Exception) -> ResponseReturnValue:
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
-    return _handle_error(InternalServerError("An internal error occurred in SKUlight; the log has the details."))

@@ -24,8 +24,6 @@ from image_processor.store import DeliveryState, Job, JobStatus, Outcome
 STDOUT = "-"
 SOME_FAILED = 1
 POLL_SECONDS = 0.1
-# Without a progress bar.
-SELDOM_SECONDS = 0.5
 # The first attempt to deliver a webhook takes at most 15 s.
 WEBHOOK_SECONDS = 20.0
 
@@ -68,7 +66,7 @@ class AttendedRun:
     def _run(self) -> int:
         if not self._job().done:
             self.services.worker.start()
-        job = self._watch_with_bar() if sys.stderr.isatty() else self._watch()
+        job = self._watch()
         self._await_webhook(job)
         self._write_results(job)
         return 0 if job.outcome == Outcome.SUCCEEDED else SOME_FAILED
@@ -76,19 +74,15 @@ class AttendedRun:
     # ---- watch ----------------------------------------------------------------------------------------------------
 
     def _watch(self) -> Job:
-        while not (job := self._job()).done:
-            self.services.worker.wait_for_finished_job(SELDOM_SECONDS)
-        return job
-
-    def _watch_with_bar(self) -> Job:
         job = self._job()
-        with click.progressbar(length=job.total, file=sys.stderr, item_show_func=self._progress_text) as bar:
-            while True:
-                bar.update(job.final - bar.pos, job)
-                if job.done:
-                    return job
+        with click.progressbar(
+            length=job.total, file=sys.stderr, item_show_func=self._progress_text, hidden=not sys.stderr.isatty()
+        ) as bar:
+            while not job.done:
                 self.services.worker.wait_for_finished_job(POLL_SECONDS)
                 job = self._job()
+                bar.update(job.final - bar.pos, job)
+        return job
 
     def _job(self) -> Job:
         """The recorded job. Waits while the database is not available, as the worker does."""
