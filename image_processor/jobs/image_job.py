@@ -206,8 +206,10 @@ class ImageJob:
 
     def _start_images(self) -> None:
         while len(self._running) < self._threads.share and (turn := self._window.take()):
-            if turn.refusal:
+            if turn.refusal:  # thousands in a row where a host is dead: a batch at a time
                 self._fail(turn, turn.refusal)
+                if len(self._records) >= BATCH_IMAGES:
+                    return
             else:
                 self._start(turn)
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import tempfile
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -64,12 +64,12 @@ class Queries:
         job = self.job(job_id)
         return self._status(job, self._deliveries(job), self._health.reason)
 
-    def status_unless_known(self, job_id: str, known: Container[str]) -> tuple[str, StatusBody | None]:
-        """The ETag of the status, and the status unless its ETag is in `known`."""
+    def status_unless_known(self, job_id: str, is_known: Callable[[str], bool]) -> tuple[str, StatusBody | None]:
+        """The ETag of the status, and the status unless `is_known` says yes to its ETag."""
         job = self.job(job_id)
         deliveries, paused = self._deliveries(job), self._health.reason
         tag = etag(job, deliveries, paused)
-        return tag, None if tag in known else self._status(job, deliveries, paused)
+        return tag, None if is_known(tag) else self._status(job, deliveries, paused)
 
     def _deliveries(self, job: Job) -> Sequence[Delivery]:
         return [delivery for delivery, _ in self._outbox.deliveries(job.id)] if job.webhook_url else []

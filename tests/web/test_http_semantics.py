@@ -145,9 +145,11 @@ def test_a_range_of_another_version_gives_the_whole_image(client: FlaskClient, i
 def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, worked: Worked, image: str) -> None:
     for path in (image, worked.path, f"{worked.path}/output.csv"):
         first = client.get(path, buffered=True)
-        again = client.get(path, headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
-        assert (again.status_code, again.data) == (304, b""), path
-        assert again.headers["ETag"] == first.headers["ETag"]
+        tag = first.headers["ETag"]
+        for known in (tag, f"W/{tag}"):  # a proxy that compresses makes it weak
+            again = client.get(path, headers={"If-None-Match": known}, buffered=True)
+            assert (again.status_code, again.data) == (304, b""), path
+            assert again.headers["ETag"] == tag
     assert "max-age=31536000" in client.head(image, buffered=True).headers["Cache-Control"]
 
 

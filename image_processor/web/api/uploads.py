@@ -83,7 +83,7 @@ for number, alias in enumerate(("/upload", "/upload/", "/upload_csv"), start=1):
 
 def status(path: RequestPath) -> Response:
     """The status of a job, live while it runs."""
-    tag, body = services().queries.status_unless_known(path.request_id, request.if_none_match)
+    tag, body = services().queries.status_unless_known(path.request_id, request.if_none_match.contains_weak)
     if body is None:
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
