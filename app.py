@@ -263,7 +263,7 @@ def _build(app: Flask, settings: Settings) -> None:
     )
     webhook_secrets = _webhook_secrets(settings)
     actions = Actions(jobs, outbox, storage)
-    deliveries = Deliveries(jobs, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics)
+    deliveries = Deliveries(jobs, outbox, client, webhook_secrets, settings.schedule_seconds(), metrics, health)
     worker = Worker(
         settings.instance_path / "worker.lock",
         jobs,

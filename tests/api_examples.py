@@ -46,8 +46,8 @@ _MEASURED = {"bytes_in", "bytes_out", "input", "output", "saved_percent", "image
 
 
 @dataclass
-class Worked:
-    """A request that was worked, one of its images failed; and an application on the same folders, with a key."""
+class FinishedJob:
+    """A finished job, one of its images failed; and an application on the same folders, with a key."""
 
     application: Flask
     request_id: str
@@ -68,7 +68,7 @@ class Worked:
 
 
 @contextlib.contextmanager
-def worked_request(folder: Path) -> Iterator[Worked]:
+def finished_request(folder: Path) -> Iterator[FinishedJob]:
     """Let the command line work a small catalogue, whose webhook is delivered."""
     with image_host() as host, webhook_receiver() as receiver:
         for name in ("mug-front.jpg", "mug-upright.jpg", "lamp.jpg"):
@@ -95,12 +95,12 @@ def worked_request(folder: Path) -> Iterator[Worked]:
         application = create_app(**settings, api_key=KEY)
         request_id = application.extensions["services"].queries.jobs(1)[0][0].request_id
         shown = {host.url(""): "https://shop.example", receiver.url: "https://erp.example/hook"}
-        yield Worked(application, request_id, shown)
+        yield FinishedJob(application, request_id, shown)
 
 
-def capture(worked: Worked) -> dict[str, Any]:
+def capture(finished: FinishedJob) -> dict[str, Any]:
     """An answer of every operation (and what was sent, where it matters), by operation and status."""
-    client, path = worked.client, worked.path
+    client, path = finished.client, finished.path
     examples: dict[str, Any] = {}
 
     def keep(operation: str, answer: TestResponse, status: int, body: object = None) -> TestResponse:
@@ -121,7 +121,7 @@ def capture(worked: Worked) -> dict[str, Any]:
     ):  # fmt: skip
         keep(operation, client.get(path + suffix), 200)
         keep(operation, client.get(f"/api/v1/requests/{NO_ID}{suffix}"), 404)
-    keep("status", worked.application.test_client().get(path), 401)
+    keep("status", finished.application.test_client().get(path), 401)
     images = client.get(f"{path}/images?status=Failed").get_json()["images"]
     keep("image_source", client.get(f"{path}/images/{images[0]['id']}/source"), 502)
     keep("list_requests", client.get("/api/v1/requests"), 200)
@@ -129,7 +129,7 @@ def capture(worked: Worked) -> dict[str, Any]:
     keep("cancel", client.post(f"{path}/cancel"), 409)
     delivery = client.get(f"{path}/webhook-deliveries").get_json()["deliveries"][0]
     keep("redeliver", client.post(f"{path}/webhook-deliveries/{delivery['id']}/redeliver"), 202)
-    _send_callback(worked, client, delivery)
+    _send_callback(finished, client, delivery)
     keep("list_callbacks", client.get("/webhooks/inbox"), 200)
     keep("receive_callback", client.post("/webhooks/inbox", json={}), 401)
     keep("retry", client.post(f"{path}/retry"), 202)
@@ -147,13 +147,13 @@ def capture(worked: Worked) -> dict[str, Any]:
         "media_type": "text/csv",
         "body": HEAD + '1.,Stoneware mug,"https://shop.example/front.jpg, https://shop.example/back.jpg"\n',
     }
-    return json.loads(_public(json.dumps(examples), worked))
+    return json.loads(_public(json.dumps(examples), finished))
 
 
-def _send_callback(worked: Worked, client: FlaskClient, delivery: dict[str, Any]) -> None:
+def _send_callback(finished: FinishedJob, client: FlaskClient, delivery: dict[str, Any]) -> None:
     """What a receiver of this very webhook gets; here the inbox."""
     body, at = json.dumps(delivery["body"]), datetime.now(UTC)
-    settings = worked.application.extensions["services"].settings
+    settings = finished.application.extensions["services"].settings
     secret = (settings.instance_path / "webhook_secret").read_text()
     answer = client.post(
         "/webhooks/inbox",
@@ -168,8 +168,8 @@ def _send_callback(worked: Worked, client: FlaskClient, delivery: dict[str, Any]
     assert answer.status_code == 204, answer.text
 
 
-def _public(text: str, worked: Worked) -> str:
-    for here, shown in worked.shown.items():
+def _public(text: str, finished: FinishedJob) -> str:
+    for here, shown in finished.shown.items():
         text = text.replace(here, shown)
     return text
 
@@ -187,5 +187,5 @@ def masked(value: Any, name: str = "") -> Any:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as there, worked_request(Path(there)) as one:
+    with tempfile.TemporaryDirectory() as there, finished_request(Path(there)) as one:
         EXAMPLES.write_text(json.dumps(capture(one), indent=1, ensure_ascii=False) + "\n")

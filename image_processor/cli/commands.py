@@ -200,7 +200,12 @@ def list_requests(limit: int, status: str | None, as_json: bool) -> None:
     """List jobs, newest first."""
     found, _ = _services().queries.jobs(limit, None, status)
     if as_json:
-        click.echo(json.dumps([one.model_dump(mode="json", exclude={"products"}) for one in found], indent=2))
+        click.echo(
+            json.dumps(
+                [one.model_dump(mode="json", exclude={"products", "products_truncated", "webhook"}) for one in found],
+                indent=2,
+            )
+        )
     else:
         click.echo(_table(("REQUEST", "CREATED", "STATUS", "OUTCOME", "IMAGES", "FILE"), [_row(one) for one in found]))
 

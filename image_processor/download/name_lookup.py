@@ -74,9 +74,11 @@ class NameLookup:
         return lookup.result or ()
 
     def keep(self, host: str, port: int, found: tuple[Endpoint, ...]) -> None:
-        """Remember addresses that could be connected to: a host without keep-alive is not looked up every time."""
+        """Remember addresses that could be connected to, in this order, for 30 s from when they were looked up."""
+        key = (host, port)
         with self._changed:
-            self._kept.setdefault((host, port), (time.monotonic() + _KEEP_SECONDS, found))
+            until, _ = self._kept.get(key, (time.monotonic() + _KEEP_SECONDS, ()))
+            self._kept[key] = until, found
             if len(self._kept) > _MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
 
@@ -101,8 +103,12 @@ class NameLookup:
             self._changed.wait(min(left, SLICE))
 
     def _start(self, key: tuple[str, int]) -> _Lookup:
-        lookup = self._running[key] = _Lookup()
-        threading.Thread(target=self._look_up, args=(key, lookup), name="name-lookup", daemon=True).start()
+        lookup = _Lookup()
+        try:
+            threading.Thread(target=self._look_up, args=(key, lookup), name="name-lookup", daemon=True).start()
+        except RuntimeError as error:  # the system has no threads left
+            raise DNSFailure(_SLOW, permanent=False) from error
+        self._running[key] = lookup
         return lookup
 
     def _look_up(self, key: tuple[str, int], lookup: _Lookup) -> None:

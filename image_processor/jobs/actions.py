@@ -42,11 +42,9 @@ class Actions:
 
     def delete(self, job_id: str) -> None:
         """Delete a job with all its files. Raises NotFound, or Conflict while it runs."""
-        if not self.jobs.delete(job_id):
+        if not self._delete(job_id):
             self.jobs.find(job_id)
             raise Conflict(f"Job {job_id} is still running; cancel it first.")
-        self.storage.remove(job_id)
-        log.info("job %s: deleted", job_id)
 
     def redeliver(self, job_id: str, delivery_id: str) -> None:
         """Send a webhook again, with the same id. Raises NotFound."""
@@ -56,11 +54,10 @@ class Actions:
     def prune(self, days: int) -> int:
         """Delete jobs that were done, and callbacks received, more than `days` days ago. Returns the number of jobs."""
         before = now() - timedelta(days=days)
-        old = self.jobs.done_before(before)
-        for job_id in old:
-            self.delete(job_id)
+        # One that is retried or deleted meanwhile is not pruned, and does not keep the others.
+        pruned = sum(map(self._delete, self.jobs.done_before(before)))
         self.outbox.delete_callbacks(before)
-        return len(old)
+        return pruned
 
     def remove_orphans(self) -> int:
         """Remove files that belong to no job, as a crash may leave them. Returns the number of their jobs."""
@@ -70,3 +67,10 @@ class Actions:
                 self.storage.remove(job_id)
                 orphans += 1
         return orphans
+
+    def _delete(self, job_id: str) -> bool:
+        if not self.jobs.delete(job_id):
+            return False
+        self.storage.remove(job_id)
+        log.info("job %s: deleted", job_id)
+        return True

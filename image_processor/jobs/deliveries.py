@@ -2,14 +2,16 @@
 
 import logging
 import random
+import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from image_processor.download import GuardedClient
+from image_processor.errors import StoreUnavailable
 from image_processor.jobs import webhook
 from image_processor.jobs.metrics import Metrics
 from image_processor.logs import with_http_request_id
-from image_processor.store import DeliveryState, Job, Jobs, Outbox, WebhookDelivery
+from image_processor.store import DeliveryState, Health, Job, Jobs, Outbox, WebhookDelivery
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class Deliveries:
         secrets: tuple[str, ...],
         schedule: tuple[float, ...],
         metrics: Metrics,
+        health: Health,
     ) -> None:
         self._jobs = jobs
         self._outbox = outbox
@@ -35,12 +38,16 @@ class Deliveries:
         self._secrets = secrets
         self._schedule = schedule
         self._metrics = metrics
+        self._health = health
+        self._stopped = threading.Event()
         self._threads = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._sending: dict[str, tuple[str, Future[None]]] = {}
 
     def send_due(self) -> None:
-        """Give deliveries that are due to free threads, oldest first."""
+        """Give deliveries that are due to free threads, oldest first; none while no attempt can be recorded."""
         self._remove_sent()
+        if not self._health.check_if_due():
+            return
         while len(self._sending) < SENDERS:
             senders = Counter(host for host, _ in self._sending.values())
             busy = [host for host, number in senders.items() if number >= SENDERS_PER_HOST]
@@ -50,7 +57,8 @@ class Deliveries:
             self._sending[due[0].id] = (due[0].host, self._threads.submit(self._deliver, due[0]))
 
     def stop(self) -> None:
-        """Begin no more deliveries."""
+        """Begin no more deliveries, and record none that is cut from now on: they are still due at the next start."""
+        self._stopped.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _deliver(self, delivery: WebhookDelivery) -> None:
@@ -62,6 +70,8 @@ class Deliveries:
     def _send(self, delivery: WebhookDelivery, job: Job) -> None:
         secrets = (job.webhook_secret,) if job.webhook_secret else self._secrets
         result = webhook.attempt(self._client, delivery, secrets, job.base_url, job.call_id or job.id)
+        if self._stopped.is_set() and result.attempt.status_code is None:
+            return
         self._metrics.count_webhook(result.attempt.status_code)
         state, wait = self._next_state(delivery, result)
         outcome = result.attempt.status_code or result.attempt.error
@@ -86,5 +96,8 @@ class Deliveries:
         for delivery_id, (_, future) in list(self._sending.items()):
             if future.done():
                 del self._sending[delivery_id]
-                if not future.cancelled() and (error := future.exception()):
+                error = None if future.cancelled() else future.exception()
+                if isinstance(error, StoreUnavailable):
+                    self._health.pause(error)
+                elif error:
                     log.error("webhook %s could not be sent", delivery_id, exc_info=error)

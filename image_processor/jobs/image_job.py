@@ -215,13 +215,10 @@ class ImageJob:
 
     def _start(self, turn: Turn) -> None:
         job, process = self._job, self._processor.process
-        try:
-            future = self._threads.submit(
-                partial(process, job.id, job.base_url, turn.image, self._options, lambda: self._abandoned)
-            )
-        except StoreUnavailable:
-            self._limits.release(turn.image.host, ImageCancelled())
-            raise
+        # What raises here is queued all the same: it gives the place at the host back when it runs, abandoned.
+        future = self._threads.submit(
+            partial(process, job.id, job.base_url, turn.image, self._options, lambda: self._abandoned)
+        )
         self._running[future] = turn
         self._started = True
         future.add_done_callback(self._finished.put)

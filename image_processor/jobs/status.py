@@ -225,10 +225,16 @@ def outcome_of(job: Job) -> Outcome:
 
 
 def product_status(product: Product, images: Sequence[ProductImage]) -> ProductStatus:
-    """The status of a product by those of its images; an invalid row, which has none, keeps its own."""
+    """The status of a product by those of its images, or the recorded one where images are missing.
+
+    An invalid row has none, and a status does not list all images of a long row. While the job runs, the recorded one
+    is `Pending`; such a row is then `Processing` once an image was begun.
+    """
     kinds = {image.status for image in images}
-    if not kinds:
-        return ProductStatus(product.status)
+    if len(images) < sum(map(bool, product.input_image_urls)) or not kinds:
+        recorded = ProductStatus(product.status)
+        begun = recorded is ProductStatus.PENDING and kinds - {ImageStatus.PENDING}
+        return ProductStatus.PROCESSING if begun else recorded
     if kinds & {ImageStatus.PENDING, ImageStatus.PROCESSING}:
         return ProductStatus.PENDING if kinds == {ImageStatus.PENDING} else ProductStatus.PROCESSING
     if kinds == {ImageStatus.COMPLETED}:

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import ipaddress
 import os
 import socket
 import ssl
@@ -470,8 +471,6 @@ def test_an_allowed_address_is_open_for_its_port_only(
 
 
 def test_this_machine_is_recognised_by_any_of_its_addresses() -> None:
-    import ipaddress
-
     assert connector.is_this_machine(ipaddress.ip_address(LOOPBACK))
     assert not connector.is_this_machine(ipaddress.ip_address("93.184.215.14"))
     own = {
@@ -758,30 +757,52 @@ def test_headers_without_end_are_cut(head: bytes, origin: HostileOrigin, new_cli
 @pytest.mark.parametrize("at", ["connect", "lookup"])
 def test_a_dead_machine_costs_the_connect_timeout(at: str, new_client: NewClient) -> None:
     release = threading.Event()
-    with full_backlog() as port, soon(at_least=0.5):
+    with full_backlog() as port, soon(at_least=SHORT):
         names: dict[str, object] = {
             "connect.example": [(LOOPBACK, port)],
             "lookup.example": lambda: release.wait(PATIENCE) and [],
         }
-        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=0.5)
+        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=SHORT)
         error = failure(client, f"http://{at}.example/")
     release.set()
     assert isinstance(error, FetchTimeout if at == "connect" else DNSFailure)
     assert error.retryable and not error.answered
 
 
-def test_a_dead_first_address_leaves_time_for_the_second_which_is_then_the_first(
-    origin: HostileOrigin, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried, connect = [], connector._connect
-    monkeypatch.setattr(connector, "_connect", lambda to, deadline: tried.append(to[1]) or connect(to, deadline))
-    origin.routes["/"] = raw(OK + b"Connection: close\r\n\r\npicture")
+def test_a_dead_first_address_leaves_time_for_the_second(origin: HostileOrigin, new_client: NewClient) -> None:
+    origin.routes["/"] = response()
     with full_backlog() as port:
         names: dict[str, object] = {"shop.example": [(LOOPBACK, port), (LOOPBACK, origin.port)]}
-        client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=2 * SHORT)
-        for _ in range(2):
-            assert client.get("http://shop.example/").body == b"picture"
-    assert tried == [port, origin.port, origin.port]
+        for seconds in (SHORT, 8 * SHORT, 64 * SHORT):  # more where the machine is slow
+            client = new_client(allowed=LOOPBACK, resolver=FakeResolver(names), connect_timeout=seconds)
+            with contextlib.suppress(FetchTimeout):
+                assert client.get("http://shop.example/").body == b"picture"
+                return
+    pytest.fail("the dead address took all of the time")
+
+
+def test_kept_addresses_are_in_the_order_in_which_they_were_kept_last() -> None:
+    lookup = NameLookup(FakeResolver({}))
+    first, second = ((ipaddress.ip_address(LOOPBACK), port) for port in (1, 2))
+
+    lookup.keep("shop.example", 80, (first, second))
+    lookup.keep("shop.example", 80, (second, first))
+
+    assert lookup.find("shop.example", 80, PATIENCE, lambda: None) == (second, first)
+
+
+def test_a_lookup_that_finds_no_thread_does_not_spoil_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup = NameLookup(FakeResolver({"shop.example": [(LOOPBACK, 80)]}))
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch, pytest.raises(DNSFailure) as failed:
+        patch.setattr(threading.Thread, "start", no_thread)
+        lookup.find("shop.example", 80, PATIENCE, lambda: None)
+
+    assert failed.value.retryable
+    assert lookup.find("shop.example", 80, PATIENCE, lambda: None) == ((ipaddress.ip_address(LOOPBACK), 80),)
 
 
 def test_a_refused_connection_is_retryable(new_client: NewClient) -> None:
@@ -1122,8 +1143,8 @@ def test_the_deadline_cuts_through_tls(authority: trustme.CA, ca_bundle: str, ne
 
 
 def test_a_handshake_that_hangs_costs_the_connect_timeout(new_client: NewClient) -> None:
-    with socket.create_server((LOOPBACK, 0)) as mute, soon(at_least=0.5):
-        client = new_client(allowed=LOOPBACK, connect_timeout=0.5)
+    with socket.create_server((LOOPBACK, 0)) as mute, soon(at_least=SHORT):
+        client = new_client(allowed=LOOPBACK, connect_timeout=SHORT)
         error = failure(client, f"https://{LOOPBACK}:{mute.getsockname()[1]}/")
     assert isinstance(error, FetchTimeout)
 

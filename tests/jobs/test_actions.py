@@ -6,7 +6,9 @@ import socket
 import sqlite3
 import subprocess
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -453,6 +455,23 @@ def test_old_jobs_are_pruned_by_age_with_their_files(application: Flask, tmp_pat
     assert [path.stem for path in (tmp_path / "i" / "uploads").iterdir()] == [young]
     assert application.extensions["services"].queries.job(young)
     assert old != young
+
+
+def test_a_job_that_is_deleted_meanwhile_keeps_no_other_from_being_pruned(application: Flask) -> None:
+    actions = application.extensions["services"].actions
+    old = finished_job(application, 40, 1)
+
+    class Stale(Jobs):
+        """A list of old jobs that was read before one of them was deleted."""
+
+        def done_before(self, moment: datetime) -> Sequence[str]:
+            return ["11111111-1111-4111-8111-111111111111", *super().done_before(moment)]
+
+    with application.app_context():
+        stale = Stale(Database(db.engine))
+
+    assert replace(actions, jobs=stale).prune(30) == 1
+    assert not stale.existing([old])
 
 
 def test_files_that_belong_to_no_job_are_removed_and_no_others(application: Flask, tmp_path: Path) -> None:

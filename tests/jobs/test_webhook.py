@@ -3,9 +3,11 @@
 import contextlib
 import itertools
 import json
+import select
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -22,6 +24,7 @@ from image_processor.jobs.deliveries import SENDERS, Deliveries
 from image_processor.jobs.metrics import Metrics
 from image_processor.jobs.webhook import attempt, new_secret, signatures, valid_secret, verify
 from image_processor.store.database import Database
+from image_processor.store.health import Health
 from image_processor.store.jobs import Jobs
 from image_processor.store.models import db
 from image_processor.store.webhooks import Outbox, new_delivery
@@ -152,39 +155,100 @@ def test_secrets_are_checked(secret: str, good: bool) -> None:
     assert valid_secret(secret) is good
 
 
-def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
-    tmp_path: Path, receiver: Receiver
-) -> None:
+@dataclass
+class Sending:
+    """Deliveries of one job, by the objects that the application makes of them."""
+
+    job_id: str
+    folder: Path
+    database: Database
+    outbox: Outbox
+    client: GuardedClient
+    deliveries: Deliveries
+
+    def add(self, *urls: str) -> None:
+        with self.database.write() as session:
+            session.add_all(new_delivery(self.job_id, url, "{}") for url in urls)
+
+    def attempts(self) -> int:
+        return sum(delivery.attempts for delivery, _ in self.outbox.deliveries(self.job_id))
+
+
+@pytest.fixture
+def sending(tmp_path: Path) -> Iterator[Sending]:
     application = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p")
     catalogue = b"S. No.,Product Name,Input Image Urls\n1.,SKU1,https://a.example/1.jpg\n"
     accepted = application.test_client().post("/upload", data=catalogue, content_type="text/csv").get_json()
-    request_id = accepted["request_id"]
     with application.app_context():
         database = Database(db.engine)
-    outbox = Outbox(database)
+    outbox, folder = Outbox(database), tmp_path / "written"
+    folder.mkdir()
     client = GuardedClient(user_agent="test", allowed=AllowedAddresses.parse("127.0.0.0/8"))
-    metrics = Metrics(lambda: (0, 0))
-    deliveries = Deliveries(Jobs(database), outbox, client, (new_secret(),), (0.0, 3_600.0), metrics)
+    metrics, health = Metrics(lambda: (0, 0)), Health((folder,), database.check)
+    schedule = 0.0, 3_600.0
+    deliveries = Deliveries(Jobs(database), outbox, client, (new_secret(),), schedule, metrics, health)
+    with contextlib.closing(client):
+        yield Sending(accepted["request_id"], folder, database, outbox, client, deliveries)
+        deliveries.stop()
 
+
+def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
+    sending: Sending, receiver: Receiver
+) -> None:
     def arrived() -> bool:
-        deliveries.send_due()
+        sending.deliveries.send_due()
         return bool(receiver.messages)
 
-    with contextlib.closing(client):
-        with socket.create_server(("127.0.0.1", 0), backlog=100) as hanging:  # accepts connections and never responds
-            address = f"http://127.0.0.1:{hanging.getsockname()[1]}"
-            with database.write() as session:
-                session.add_all(new_delivery(request_id, f"{address}/{number}", "{}") for number in range(1_100))
-            with database.write() as session:
-                session.add(new_delivery(request_id, receiver.url, "{}"))
+    with hanging() as (listener, address):
+        sending.add(*(f"{address}/{number}" for number in range(1_100)))
+        sending.add(receiver.url)
 
-            wait_for(arrived)
+        wait_for(arrived)
 
-            hanging.setblocking(False)
-            begun = taken(hanging)
-            assert begun < SENDERS, "one host has not all senders"
-        deliveries.stop()
-        wait_for(lambda: sum(one.attempts for one, _ in outbox.deliveries(request_id)) > begun)
+        assert taken(listener) < SENDERS, "one host has not all senders"
+
+
+def test_nothing_is_sent_while_no_attempt_can_be_recorded(sending: Sending, receiver: Receiver) -> None:
+    sending.add(receiver.url)
+    sending.folder.rmdir()
+    wait_for(lambda: not is_sending())  # threads of other tests
+
+    sending.deliveries.send_due()
+    assert not is_sending()
+    sending.folder.mkdir()
+
+    def recorded() -> bool:
+        sending.deliveries.send_due()
+        return sending.attempts() > 0
+
+    wait_for(recorded)
+    assert len(receiver.messages) == sending.attempts() == 1
+
+
+def test_a_delivery_that_the_end_of_the_server_cuts_is_still_due(sending: Sending) -> None:
+    with hanging() as (listener, address):
+        sending.add(address)
+        sending.deliveries.send_due()
+        wait_for(lambda: select.select([listener], [], [], 0)[0])
+
+        sending.deliveries.stop()
+        wait_for(lambda: sending.client.cut() or not is_sending())
+
+    assert sending.attempts() == 0
+    assert len(sending.outbox.due(1)) == 1
+
+
+def is_sending() -> bool:
+    """Whether there is a thread that sends, or has sent and may do so again."""
+    return any(thread.name.startswith("sender") for thread in threading.enumerate())
+
+
+@contextlib.contextmanager
+def hanging() -> Iterator[tuple[socket.socket, str]]:
+    """A receiver that accepts connections and never responds: its listener and its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        listener.setblocking(False)
+        yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def taken(listener: socket.socket) -> int:

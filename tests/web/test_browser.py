@@ -85,8 +85,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         WEBHOOK_SCHEDULE="0",
     )
     with image_host() as host:
-        for number, picture in enumerate(PHOTOS):
-            host.pages[f"/{number}.jpg"] = Page(picture)
+        for number, image in enumerate(PHOTOS):
+            host.pages[f"/{number}.jpg"] = Page(image)
         host.pages["/cut.png"] = Page(encoded(cut_out(), "PNG"), "image/png")
         server.start()
         try:
@@ -186,7 +186,7 @@ def request_id_of(page: object) -> str:
 # ---- upload ----
 
 
-def test_a_file_chosen_by_button_is_checked_then_worked_and_its_results_are_taken_home(
+def test_a_file_chosen_by_button_is_checked_then_processed_and_its_results_are_taken_home(
     shop: Shop, visit: Callable[..., Visit]
 ) -> None:
     page = visit().page
@@ -279,7 +279,7 @@ def test_a_refused_option_is_said_beside_the_button_and_the_file_stays(shop: Sho
 # ---- while it runs ----
 
 
-def test_progress_is_told_in_words_numbers_pictures_title_and_icon(
+def test_progress_is_told_in_words_numbers_images_title_and_icon(
     shop: Shop, visit: Callable[..., Visit], go_on: threading.Event
 ) -> None:
     one = visit()
@@ -292,8 +292,8 @@ def test_progress_is_told_in_words_numbers_pictures_title_and_icon(
     assert page.locator("#percent").inner_text() == "66%"
     assert page.locator("progress").evaluate("bar => Math.round(bar.value)") == 67
     assert page.locator("link[rel=icon]").get_attribute("href").startswith("data:image/svg+xml")
-    for picture in page.locator("#fresh img").all():
-        assert len(requests.get(shop.server.url + picture.get_attribute("src"), timeout=120).content) <= 10_000
+    for image in page.locator("#fresh img").all():
+        assert len(requests.get(shop.server.url + image.get_attribute("src"), timeout=120).content) <= 10_000
     go_on.set()
     page.get_by_text("6 of 6 images compressed").wait_for()
     assert page.evaluate("document.activeElement.id") == "verdict"
@@ -377,7 +377,7 @@ def test_what_failed_is_named_and_can_be_retried(shop: Shop, visit: Callable[...
     assert not page.locator("section.note.bad").count()
 
 
-def test_pictures_are_filtered_and_searched(shop: Shop, visit: Callable[..., Visit]) -> None:
+def test_images_are_filtered_and_searched(shop: Shop, visit: Callable[..., Visit]) -> None:
     page = visit().page
     shown = playwright_api.expect(page.locator("tr:has(.thumb)"))
     page.goto(shop.page(shop.done))

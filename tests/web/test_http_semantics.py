@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_examples import BASE, HEAD, Worked, worked_request
+from api_examples import BASE, HEAD, FinishedJob, finished_request
 from flask.testing import FlaskClient
 from werkzeug.http import parse_options_header
 
@@ -20,20 +20,20 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
-    with worked_request(tmp_path_factory.mktemp("http")) as one:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedJob]:
+    with finished_request(tmp_path_factory.mktemp("http")) as one:
         yield one
 
 
 @pytest.fixture
-def client(worked: Worked) -> FlaskClient:
-    return worked.client
+def client(finished: FinishedJob) -> FlaskClient:
+    return finished.client
 
 
 @pytest.fixture
-def image(client: FlaskClient, worked: Worked) -> str:
+def image(client: FlaskClient, finished: FinishedJob) -> str:
     """The path of a compressed image."""
-    listed = client.get(f"{worked.path}/images?status=Completed", buffered=True).get_json()["images"]
+    listed = client.get(f"{finished.path}/images?status=Completed", buffered=True).get_json()["images"]
     return str(listed[0]["output_url"]).removeprefix(BASE)
 
 
@@ -42,10 +42,10 @@ def form(text: str = HEAD + "1.,SKU1,https://a.example/1.jpg\n") -> dict[str, ob
 
 
 @contextlib.contextmanager
-def named(worked: Worked, filename: str) -> Iterator[None]:
+def named(finished: FinishedJob, filename: str) -> Iterator[None]:
     """The request as if its catalogue had been uploaded under this name, kept as it came."""
-    with worked.application.app_context():
-        request = db.session.get_one(Job, worked.request_id)
+    with finished.application.app_context():
+        request = db.session.get_one(Job, finished.request_id)
         before, request.filename = request.filename, filename
         db.session.commit()
         yield
@@ -60,8 +60,8 @@ def named(worked: Worked, filename: str) -> Iterator[None]:
     "suffix",
     ["", "/images", "/sizes", "/output.csv", "/errors.csv", "/images.zip", "/webhook-deliveries"],
 )
-def test_head_answers_like_get_without_the_body(client: FlaskClient, worked: Worked, suffix: str) -> None:
-    get, head = client.get(worked.path + suffix, buffered=True), client.head(worked.path + suffix, buffered=True)
+def test_head_answers_like_get_without_the_body(client: FlaskClient, finished: FinishedJob, suffix: str) -> None:
+    get, head = client.get(finished.path + suffix, buffered=True), client.head(finished.path + suffix, buffered=True)
 
     assert (get.status_code, head.status_code, head.data) == (200, 200, b"")
     for name in ("Content-Type", "Content-Length", "Content-Disposition", "ETag"):
@@ -89,10 +89,10 @@ def test_head_answers_like_get_without_the_body(client: FlaskClient, worked: Wor
 )
 @pytest.mark.parametrize("kind", ["output.csv", "errors.csv", "images.zip"])
 def test_a_download_is_named_after_the_upload_whatever_characters_its_name_has(
-    client: FlaskClient, worked: Worked, filename: str, stem: str, kind: str
+    client: FlaskClient, finished: FinishedJob, filename: str, stem: str, kind: str
 ) -> None:
-    with named(worked, filename):
-        answer = client.get(f"{worked.path}/{kind}", buffered=True)
+    with named(finished, filename):
+        answer = client.get(f"{finished.path}/{kind}", buffered=True)
 
     assert (answer.status_code, len(answer.data) > 0) == (200, True)
     header = answer.headers["Content-Disposition"]
@@ -142,8 +142,8 @@ def test_a_range_of_another_version_gives_the_whole_image(client: FlaskClient, i
     assert (same.status_code, other.status_code) == (206, 200)
 
 
-def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, worked: Worked, image: str) -> None:
-    for path in (image, worked.path, f"{worked.path}/output.csv"):
+def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, finished: FinishedJob, image: str) -> None:
+    for path in (image, finished.path, f"{finished.path}/output.csv"):
         first = client.get(path, buffered=True)
         tag = first.headers["ETag"]
         for known in (tag, f"W/{tag}"):  # a proxy that compresses makes it weak
@@ -153,15 +153,15 @@ def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, worked: Wor
     assert "max-age=31536000" in client.head(image, buffered=True).headers["Cache-Control"]
 
 
-def test_retry_after_comes_as_long_as_a_request_is_not_done(client: FlaskClient, worked: Worked) -> None:
+def test_retry_after_comes_as_long_as_a_request_is_not_done(client: FlaskClient, finished: FinishedJob) -> None:
     accepted = client.post("/upload", data=form())
 
     assert accepted.headers["Retry-After"] == client.get(accepted.headers["Location"]).headers["Retry-After"] == "1"
-    assert "Retry-After" not in client.get(worked.path).headers
+    assert "Retry-After" not in client.get(finished.path).headers
 
 
-def test_pages_are_linked_to_the_next_and_lead_to_the_end(client: FlaskClient, worked: Worked) -> None:
-    path, seen = f"{worked.path}/images?limit=1", []
+def test_pages_are_linked_to_the_next_and_lead_to_the_end(client: FlaskClient, finished: FinishedJob) -> None:
+    path, seen = f"{finished.path}/images?limit=1", []
     while path:
         answer = client.get(path, buffered=True)
         seen += [image["id"] for image in answer.get_json()["images"]]
@@ -309,9 +309,9 @@ def test_a_malformed_body_is_a_problem(client: FlaskClient, body: bytes, content
     ],
 )
 def test_a_weird_address_is_answered_as_a_problem_or_served(
-    client: FlaskClient, worked: Worked, path: str, status: int
+    client: FlaskClient, finished: FinishedJob, path: str, status: int
 ) -> None:
-    answer = client.get(path.replace("{request}", worked.path))
+    answer = client.get(path.replace("{request}", finished.path))
 
     assert answer.status_code == status
     assert status == 200 or answer.content_type == PROBLEM
@@ -327,10 +327,10 @@ def test_a_body_over_the_limit_is_told_with_the_limit(tmp_path: Path) -> None:
     assert "up to 10,000." in answer.get_json()["detail"]
 
 
-def test_a_defect_is_a_problem_without_its_details(worked: Worked, caplog: pytest.LogCaptureFixture) -> None:
-    del worked.application.extensions["services"]
+def test_a_defect_is_a_problem_without_its_details(finished: FinishedJob, caplog: pytest.LogCaptureFixture) -> None:
+    del finished.application.extensions["services"]
 
-    answer = worked.client.get("/metrics")
+    answer = finished.client.get("/metrics")
 
     assert (answer.status_code, answer.content_type) == (500, PROBLEM)
     assert answer.get_json()["type"] == "/problems/internal-server-error"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from api_examples import BEARER, Worked, capture, masked, worked_request
+from api_examples import BEARER, FinishedJob, capture, finished_request, masked
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
@@ -32,14 +32,14 @@ ALIASES = {
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
-    with worked_request(tmp_path_factory.mktemp("openapi")) as one:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedJob]:
+    with finished_request(tmp_path_factory.mktemp("openapi")) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def document(worked: Worked) -> Any:
-    return worked.client.get("/docs/openapi.json").get_json()
+def document(finished: FinishedJob) -> Any:
+    return finished.client.get("/docs/openapi.json").get_json()
 
 
 def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
@@ -56,12 +56,12 @@ def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
     validate(document)
 
 
-def test_every_operation_of_the_api_is_described(document: Any, worked: Worked) -> None:
+def test_every_operation_of_the_api_is_described(document: Any, finished: FinishedJob) -> None:
     described = {(method, path) for method, path, _ in operations(document)}
 
     served = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-        for rule in worked.application.url_map.iter_rules()
+        for rule in finished.application.url_map.iter_rules()
         if rule.endpoint.startswith("api.") and rule.rule not in ALIASES
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -80,10 +80,10 @@ def test_the_upload_takes_a_form_or_the_catalogue_itself(document: Any) -> None:
     assert (quality["type"], quality["minimum"], quality["maximum"]) == ("integer", 1, 95)
 
 
-def test_the_document_says_which_calls_need_the_key_and_it_is_so(document: Any, worked: Worked) -> None:
+def test_the_document_says_which_calls_need_the_key_and_it_is_so(document: Any, finished: FinishedJob) -> None:
     assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     assert document["security"] == [{"apiKey": []}]
-    stranger = worked.application.test_client()
+    stranger = finished.application.test_client()
     for method, path, operation in operations(document):
         answer = stranger.open(re.sub(r"{\w*id}", "1", path).replace("{filename}", "x.jpg"), method=method)
         if operation["operationId"] in OPEN_OPERATIONS:
@@ -131,14 +131,14 @@ EXCLUSIONS = {
 
 
 @pytest.fixture
-def server(worked: Worked) -> Iterator[str]:
+def server(finished: FinishedJob) -> Iterator[str]:
     """The application behind a real socket."""
 
     class Quiet(WSGIRequestHandler):
         def log_request(self, *_: object) -> None:
             """Thousands of calls are no news here."""
 
-    running = make_server("127.0.0.1", 0, worked.application, threaded=True, request_handler=Quiet)
+    running = make_server("127.0.0.1", 0, finished.application, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.port}"
@@ -174,5 +174,5 @@ def test_the_examples_are_real_answers(tmp_path: Path) -> None:
     """When this fails because an answer changed on purpose: `python tests/api_examples.py` writes the new ones."""
     shown = json.loads(EXAMPLES.read_text())
 
-    with worked_request(tmp_path) as another:
+    with finished_request(tmp_path) as another:
         assert masked(shown) == masked(capture(another))

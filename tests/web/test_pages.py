@@ -34,7 +34,7 @@ PAGE = {"Accept": "text/html"}
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    """The application on an empty installation; nothing is worked."""
+    """The application on an empty installation; nothing is finished."""
     made = create_app(instance_path=tmp_path / "instance", processed_images_path=tmp_path / "processed_images")
     yield made
     with made.app_context():
@@ -355,7 +355,7 @@ def animation() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "picture"),
+    ("name", "image"),
     [
         ("1-1.jpg", encoded(photo(1600, 1200), "JPEG")),
         ("1-1.png", encoded(cut_out(), "PNG")),
@@ -364,10 +364,10 @@ def animation() -> bytes:
     ],
     ids=["photograph", "cut-out", "noise", "animation"],
 )
-def test_a_thumbnail_is_small_made_once_and_beside_its_picture(
-    thumbnails: Thumbnails, tmp_path: Path, name: str, picture: bytes
+def test_a_thumbnail_is_small_made_once_and_beside_its_image(
+    thumbnails: Thumbnails, tmp_path: Path, name: str, image: bytes
 ) -> None:
-    (tmp_path / "images" / REQUEST / name).write_bytes(picture)
+    (tmp_path / "images" / REQUEST / name).write_bytes(image)
     made = thumbnails.path(REQUEST, name)
     assert made.stat().st_size <= MAX_BYTES
     with Image.open(made) as thumbnail:
@@ -380,13 +380,13 @@ def test_a_thumbnail_is_small_made_once_and_beside_its_picture(
     assert [file.name for file in made.parent.iterdir()] == [made.name]
 
 
-def test_a_picture_that_was_worked_again_gets_a_new_thumbnail(thumbnails: Thumbnails, tmp_path: Path) -> None:
-    picture = tmp_path / "images" / REQUEST / "1-1.jpg"
-    picture.write_bytes(encoded(photo(seed=1), "JPEG"))
+def test_an_image_that_was_processed_again_gets_a_new_thumbnail(thumbnails: Thumbnails, tmp_path: Path) -> None:
+    image = tmp_path / "images" / REQUEST / "1-1.jpg"
+    image.write_bytes(encoded(photo(seed=1), "JPEG"))
     old = thumbnails.path(REQUEST, "1-1.jpg")
     before = old.read_bytes()
     os.utime(old, (1, 1))
-    picture.write_bytes(encoded(photo(seed=2), "JPEG"))
+    image.write_bytes(encoded(photo(seed=2), "JPEG"))
     assert thumbnails.path(REQUEST, "1-1.jpg").read_bytes() != before
 
 
@@ -416,7 +416,7 @@ def test_whatever_is_not_the_file_of_a_result_has_no_thumbnail(
     assert not list(tmp_path.rglob("thumbnails"))
 
 
-def test_what_is_no_picture_has_no_thumbnail_and_leaves_nothing(thumbnails: Thumbnails, tmp_path: Path) -> None:
+def test_what_is_no_image_has_no_thumbnail_and_leaves_nothing(thumbnails: Thumbnails, tmp_path: Path) -> None:
     (tmp_path / "images" / REQUEST / "1-1.jpg").write_bytes(b"not an image")
     with pytest.raises(NotFound):
         thumbnails.path(REQUEST, "1-1.jpg")
