@@ -76,7 +76,7 @@ class Deliveries:
         state, wait = self._next_state(delivery, result)
         outcome = result.attempt.status_code or result.attempt.error
         number = delivery.attempts + 1
-        self._outbox.record_attempt(delivery.id, result.attempt, state, wait)
+        self._outbox.record_attempt(delivery, result.attempt, state, wait)
         log.info("webhook %s of job %s: attempt %d: %s; %s", delivery.id, job.id, number, outcome, state.value)
 
     def _next_state(

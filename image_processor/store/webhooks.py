@@ -61,26 +61,25 @@ class Outbox:
             return session.scalars(due).all()
 
     def record_attempt(
-        self, delivery_id: str, attempt: WebhookAttempt, state: DeliveryState, wait: float | None
+        self, delivery: WebhookDelivery, attempt: WebhookAttempt, state: DeliveryState, wait: float | None
     ) -> None:
-        """Record one attempt and the new state; the delivery is due again after `wait` seconds, unless None."""
+        """Record one attempt and the new state; the delivery is due again after `wait` seconds, unless None.
+
+        A redelivery that was requested during the attempt stays due.
+        """
         at = now()
+        this = update(WebhookDelivery).where(WebhookDelivery.id == delivery.id)
+        sent = this.values(attempts=WebhookDelivery.attempts + 1, last_status_code=attempt.status_code)
+        next_state = this.where(WebhookDelivery.scheduled_at == delivery.scheduled_at).values(
+            state=state,
+            step=WebhookDelivery.step + 1,
+            due_at=None if wait is None else at + timedelta(seconds=wait),
+            scheduled_at=at,
+        )
         with self._write() as session:
-            if session.get(WebhookDelivery, delivery_id) is None:
-                return  # deleted with its job meanwhile
-            session.add(attempt)
-            session.execute(
-                update(WebhookDelivery)
-                .where(WebhookDelivery.id == delivery_id)
-                .values(
-                    state=state,
-                    attempts=WebhookDelivery.attempts + 1,
-                    step=WebhookDelivery.step + 1,
-                    last_status_code=attempt.status_code,
-                    due_at=None if wait is None else at + timedelta(seconds=wait),
-                    scheduled_at=at,
-                )
-            )
+            if execute_counting(session, sent):  # else it was deleted with its job meanwhile
+                session.add(attempt)
+                session.execute(next_state)
 
     def redeliver(self, job_id: str, delivery_id: str) -> bool:
         """Make a delivery due again, from the start of the schedule. False when the job has no such delivery."""

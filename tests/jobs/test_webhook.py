@@ -238,6 +238,26 @@ def test_a_delivery_that_the_end_of_the_server_cuts_is_still_due(sending: Sendin
     assert len(sending.outbox.due(1)) == 1
 
 
+@pytest.mark.parametrize("status", ["204 No Content", "410 Gone", "500 Internal Server Error"])
+def test_a_redelivery_that_is_requested_during_an_attempt_is_due_when_that_ends(sending: Sending, status: str) -> None:
+    with hanging() as (listener, url):
+        sending.add(url)
+        sending.deliveries.send_due()
+        wait_for(lambda: select.select([listener], [], [], 0)[0])
+        connection, _ = listener.accept()
+
+        [(delivery, _)] = sending.outbox.deliveries(sending.job_id)
+        assert sending.outbox.redeliver(sending.job_id, delivery.id)
+        with connection:
+            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+            wait_for(sending.attempts)
+
+    [(delivery, attempts)] = sending.outbox.deliveries(sending.job_id)
+    assert [one.status_code for one in attempts] == [delivery.last_status_code] == [int(status[:3])]
+    assert [one.id for one in sending.outbox.due(1)] == [delivery.id]
+    assert (delivery.state, delivery.step) == ("pending", 0)
+
+
 def is_sending() -> bool:
     """Whether there is a thread that sends, or has sent and may do so again."""
     return any(thread.name.startswith("sender") for thread in threading.enumerate())

@@ -210,7 +210,7 @@ def test_the_final_state_and_the_webhook_come_together(jobs: Jobs, database: Dat
     assert jobs.claim(ID) is None
     assert [due.id for due in outbox.due(10)] == [delivery.id]
     attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
-    outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
+    outbox.record_attempt(delivery, attempt, State.PENDING, 60)
     assert outbox.due(10) == []
     assert [(one.attempts, one.last_status_code) for one, _ in outbox.deliveries(ID)] == [(1, 500)]
 
@@ -223,7 +223,7 @@ def test_a_delivery_and_its_attempts_are_of_one_moment(jobs: Jobs, database: Dat
     def attempt_often() -> None:
         for _ in range(200):
             attempt = WebhookAttempt(delivery_id=delivery.id, attempted_at=now(), duration_ms=5, status_code=500)
-            outbox.record_attempt(delivery.id, attempt, State.PENDING, 60)
+            outbox.record_attempt(delivery, attempt, State.PENDING, 60)
 
     sender = threading.Thread(target=attempt_often)
     sender.start()
