@@ -1,8 +1,8 @@
 """Originals, downloaded again to be shown beside the results."""
 
+import os
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from image_processor.download import Downloader
 from image_processor.errors import ImageError, SourceGone
@@ -32,13 +32,12 @@ class Originals:
         """
         image = self._queries.image(job_id, image_id)
         base_url = self._queries.job(job_id).base_url
-        with self._queue.place(is_abandoned), ExitStack() as stack:
-            file = cast(BinaryIO, stack.enter_context(self._storage.shown_original()))
+        with self._queue.place(is_abandoned), self._storage.shown_original() as file:
             try:
                 self._downloader.download(image.input_url, file, own_base_url=base_url, is_abandoned=is_abandoned)
                 kind = self._pool.run("originals", is_abandoned, media_type, file.name)
             except ImageError as error:
                 raise SourceGone(f"The source of this image cannot be fetched any more. {error.detail}") from error
-            stack.pop_all()  # the caller has it now
-            file.seek(0)
-            return file, kind
+            shown = open(os.dup(file.fileno()), "rb")
+            shown.seek(0)
+            return shown, kind

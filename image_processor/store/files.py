@@ -9,7 +9,6 @@ import fcntl
 import itertools
 import os
 import shutil
-import tempfile
 import time
 import uuid
 import weakref
@@ -102,9 +101,14 @@ class Storage:
         fcntl.lockf(file, fcntl.LOCK_EX)  # so that no other process removes it
         return file
 
-    def shown_original(self) -> "tempfile._TemporaryFileWrapper[bytes]":
-        """A private file for a download that is sent to a client; it is removed when it is closed."""
-        return tempfile.NamedTemporaryFile(dir=self._downloads, suffix=TEMPORARY)
+    @contextlib.contextmanager
+    def shown_original(self) -> Iterator[BinaryIO]:
+        """An empty private file for a download, with a path (`name`), which any process of the installation may use.
+
+        It is removed at the end; a duplicate of its descriptor can still be read then.
+        """
+        with self._open_file(str(self._downloads)) as (_, file):
+            yield file
 
     def make_folder(self, job_id: str) -> None:
         """Make the public folder of a job."""

@@ -163,6 +163,9 @@ def test_a_process_that_takes_over_clears_nothing_away_that_another_one_writes(
                 new.keep(f"{number % 10}.webp")
         for number in range(200):
             storage.keep_upload(f"u{number}", b"catalogue")
+        for _ in range(1_000):
+            with storage.shown_original() as original:
+                assert Path(original.name).exists()
         assert other.poll() is None, "it cleared away all the time"
     finally:
         other.kill()
