@@ -9,7 +9,7 @@ from image_processor.errors import ImageError, SourceGone
 from image_processor.imaging import ImagePool, media_type
 from image_processor.jobs.queries import Queries
 from image_processor.jobs.short_queue import ShortQueue
-from image_processor.store import Storage
+from image_processor.store import Storage, raises_store_unavailable
 
 
 class Originals:
@@ -27,12 +27,12 @@ class Originals:
     ) -> tuple[BinaryIO, str]:
         """The original as a file, which the caller closes, and its media type.
 
-        `is_abandoned` returns True when nobody waits for it any more. Raises NotFound, SourceGone with the reason, or
-        Unavailable when too many wait.
+        `is_abandoned` returns True when nobody waits for it. Raises NotFound, SourceGone with the reason,
+        Unavailable when too many wait, or StoreUnavailable when the disk is full.
         """
         image = self._queries.image(job_id, image_id)
         base_url = self._queries.job(job_id).base_url
-        with self._queue.place(is_abandoned), self._storage.shown_original() as file:
+        with self._queue.place(is_abandoned), raises_store_unavailable(), self._storage.shown_original() as file:
             try:
                 self._downloader.download(image.input_url, file, own_base_url=base_url, is_abandoned=is_abandoned)
                 kind = self._pool.run("originals", is_abandoned, media_type, file.name)

@@ -9,7 +9,7 @@ from typing import Final
 from image_processor.errors import ImageError, NotFound, shorten
 from image_processor.imaging import CompressOptions, Compressor, ImagePool, compress_file
 from image_processor.jobs.short_queue import ShortQueue
-from image_processor.store import THUMBNAILS, Storage, is_job_id
+from image_processor.store import THUMBNAILS, Storage, is_job_id, raises_store_unavailable
 
 MAX_BYTES: Final = 10_000
 # From good to small, until one fits. JPEG comes last because it is always a still: an animation of many frames fits in
@@ -40,15 +40,15 @@ class Thumbnails:
     def path(self, job_id: str, name: str, is_abandoned: Callable[[], bool] = lambda: False) -> Path:
         """The thumbnail of the result with a file name, made if there is none yet: WebP or JPEG.
 
-        `is_abandoned` returns True when nobody waits for it any more. Raises NotFound for a name that no result has,
-        Unavailable when too many wait, and StoreUnavailable when the disk is full.
+        `is_abandoned` returns True when nobody waits for it. Raises NotFound for a name that no result has, Unavailable
+        when too many wait, and StoreUnavailable when the disk is full.
         """
         if not is_job_id(job_id) or not _NAME.fullmatch(name):
             raise NotFound(f"There is no image {shorten(name)!r}.")
         image = self._storage.images / job_id / name
         made = self._existing(image)
         if made is None:
-            with self._queue.place(is_abandoned):
+            with self._queue.place(is_abandoned), raises_store_unavailable():
                 made = self._existing(image) or self._make(image, is_abandoned)
         return made
 

@@ -1,7 +1,14 @@
 """The database and the files. Owns SQLAlchemy and every file that is written."""
 
 from image_processor.store.database import Database, now, prepare_engine
-from image_processor.store.files import OUTPUT_NAME, THUMBNAILS, Storage, image_name, is_job_id
+from image_processor.store.files import (
+    OUTPUT_NAME,
+    THUMBNAILS,
+    Storage,
+    image_name,
+    is_job_id,
+    raises_store_unavailable,
+)
 from image_processor.store.health import Health
 from image_processor.store.jobs import Jobs
 from image_processor.store.listings import ImageFilter, Listings, SizeClass
@@ -58,4 +65,5 @@ __all__ = [
     "new_delivery",
     "now",
     "prepare_engine",
+    "raises_store_unavailable",
 ]

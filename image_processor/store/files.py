@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from image_processor.errors import StoreUnavailable
+
 TEMPORARY = ".tmp"
 THUMBNAILS = "thumbnails"
 OUTPUT_NAME = "output.csv"
@@ -216,6 +218,15 @@ class Storage:
         # Another process removed it before it was locked.
         with self._open_file(folder) as opened:
             yield opened
+
+
+@contextlib.contextmanager
+def raises_store_unavailable() -> Iterator[None]:
+    """Translate an error of the disk into StoreUnavailable, whose sentence has no path."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"The file could not be written: {os.strerror(error.errno or 0)}.") from error
 
 
 def image_name(row: int, position: int, extension: str) -> str:
