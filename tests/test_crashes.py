@@ -33,7 +33,7 @@ def assert_whole(running: SkulightServer, request_id: str, urls: list[str], per_
     assert status["counts"]["succeeded"] == status["counts"]["total"] == len(urls)
     rows = running.ask(f"SELECT status, COUNT(*) FROM images WHERE request_id = '{request_id}' GROUP BY status")
     assert rows == [("Completed", len(urls))]
-    assert half_written(running, request_id) == []
+    wait_for(lambda: not half_written(running, request_id))
     response = requests.get(f"{running.url}/api/v1/requests/{request_id}/output.csv", timeout=120)
     output = list(csv.reader(io.StringIO(response.text)))
     assert [row[2] for row in output[1:]] == [
@@ -77,7 +77,7 @@ def test_killed_at_a_named_point(
 
     status = running.wait_until_done(request_id)
     assert status["counts"]["succeeded"] == 3_000
-    assert half_written(running, request_id) == []
+    wait_for(lambda: not half_written(running, request_id))
     wait_for(lambda: receiver.messages)
     assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 1
 

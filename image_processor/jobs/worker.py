@@ -26,6 +26,7 @@ POLL_SECONDS = 0.5
 TAKE_OVER_SECONDS = 1.0
 ACTIVE_SECONDS = 15.0
 CLEAN_UP_SECONDS = 86_400.0
+CLEAN_UP_RETRY_SECONDS = 60.0
 EXIT_SECONDS = 8
 
 
@@ -139,23 +140,13 @@ class Worker:
                 return
         self._is_active = True
         log.info("worker: process %d processes the jobs", os.getpid())
-        while not self._attempt(self._take_over):
-            if self._stop.wait(TAKE_OVER_SECONDS):
-                return
         threading.Thread(target=self._send_webhooks, name="delivery", daemon=True).start()
-        cleaned_up = time.monotonic()
+        threading.Thread(target=self._clean_up_daily, name="clean-up", daemon=True).start()
         while not self._stop.is_set():
             lock.touch()
             self._attempt(self._start_jobs)
-            if time.monotonic() - cleaned_up > CLEAN_UP_SECONDS:
-                cleaned_up = time.monotonic()
-                self._attempt(self._clean_up)
             self._submitted.wait(POLL_SECONDS)
             self._submitted.clear()
-
-    def _take_over(self) -> None:
-        self._storage.remove_temporary()
-        self._clean_up()
 
     def _start_jobs(self) -> None:
         """Start every unfinished job that is not running, unless nothing can be written."""
@@ -190,6 +181,13 @@ class Worker:
     def _send_webhooks(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
             self._attempt(self._deliveries.send_due)
+
+    def _clean_up_daily(self) -> None:
+        """In a thread of its own, because to delete many jobs takes long. What the end cuts, the next start repeats."""
+        seconds = 0.0
+        while not self._stop.wait(seconds):
+            succeeded = self._attempt(self._storage.remove_temporary) and self._attempt(self._clean_up)
+            seconds = CLEAN_UP_SECONDS if succeeded else CLEAN_UP_RETRY_SECONDS
 
     def _attempt(self, step: Callable[[], None]) -> bool:
         """Do one step and return whether it succeeded. An error never ends the thread."""
