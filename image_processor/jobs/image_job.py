@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -139,7 +140,7 @@ class DownloadThreads:
     def submit(self, process: Callable[[], ImageRecord]) -> Future[ImageRecord]:
         """Run a function in one of the threads. Raises StoreUnavailable when no thread can be started."""
         try:
-            return self._pool.submit(process)
+            return self._pool.submit(copy_context().run, process)  # with the id of the HTTP request, for the log
         except RuntimeError as error:  # "can't start new thread", or the process ends
             raise StoreUnavailable("The system has no threads left at the moment.") from error
 

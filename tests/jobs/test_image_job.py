@@ -11,8 +11,9 @@ from image_processor.download.host_limits import HostLimits
 from image_processor.errors import ImageCancelled
 from image_processor.imaging.compressor import CompressOptions, Compressor
 from image_processor.imaging.pool import ImagePool
-from image_processor.jobs.image_job import ImageProcessor
+from image_processor.jobs.image_job import DownloadThreads, ImageProcessor
 from image_processor.jobs.metrics import Metrics
+from image_processor.logs import http_request_id, with_http_request_id
 from image_processor.store.files import Storage
 from image_processor.store.products import ImageTask
 
@@ -33,3 +34,11 @@ def test_the_place_at_a_host_is_given_back_when_the_disk_takes_no_file(tmp_path:
 
     assert limits.acquire(IMAGE.host)
     client.close()
+
+
+def test_what_a_download_thread_logs_belongs_to_the_http_request_of_the_upload() -> None:
+    threads = DownloadThreads(1)
+    for sent in ("first", "second"):
+        with with_http_request_id(sent):
+            assert threads.submit(http_request_id).result(120) == sent  # type: ignore[arg-type]
+    threads.stop()
