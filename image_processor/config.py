@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     instance_path: Path = Field(Path("instance"), description="Folder of the database, the uploads and the secrets.")
     processed_images_path: Path = Field(Path("processed_images"), description="Folder of the compressed images.")
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL of the database; by default SQLite in `INSTANCE_PATH`."
+        None, description="SQLAlchemy URL of the database; by default SQLite in `INSTANCE_PATH`, the only tested one."
     )
     public_base_url: str | None = Field(
         None,
@@ -70,7 +70,11 @@ class Settings(BaseSettings):
         30.0, gt=0, le=600, description="Seconds for one whole download, redirects included."
     )
     max_download_bytes: int = Field(20_000_000, ge=1_000, description="Largest image downloaded, in bytes.")
-    max_pixels: int = Field(50_000_000, ge=1, description="Most pixels of an image (width × height × frames).")
+    max_pixels: int = Field(
+        50_000_000,
+        ge=1,
+        description="Most pixels of an image; an animation with more in all its frames becomes a still.",
+    )
     image_timeout: float = Field(
         30.0, ge=1, le=600, description="Seconds that compressing one image may take, from when it starts."
     )

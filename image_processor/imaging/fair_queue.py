@@ -24,7 +24,7 @@ class FairQueue:
     """Shares `places` places among owners, such as jobs. Thread-safe.
 
     Among several owners each gets its share of the places and no more, and a free place goes to the one that has used
-    them for the shortest time. So 16 images of 30 seconds delay only their own job.
+    them for the shortest time since it came. An owner that was alone keeps the places it has until it frees them.
     """
 
     def __init__(self, places: int) -> None:

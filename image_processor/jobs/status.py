@@ -105,7 +105,7 @@ class WebhookBody(BaseModel):
     """The newest webhook delivery of the job."""
 
     url: str
-    state: str = Field(description="`pending`, `delivered` or `failed`.")
+    state: str = Field(description="`waiting` before the first delivery, then `pending`, `delivered` or `failed`.")
     attempts: int = Field(description="How often it was sent.")
     last_status_code: int | None = Field(description="Status of the receiver's last response; null for none.")
 

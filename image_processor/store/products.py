@@ -114,8 +114,8 @@ class Products:
                 session.execute(insert(ProductImage), images)
                 _link_same_urls(session, ids)
 
-    def page(self, job_id: str, after_row: int = 0, limit: int = 100) -> Sequence[Product]:
-        """The products after a row, in order."""
+    def page(self, job_id: str, after_row: int = 0, limit: int = 100) -> list[Any]:
+        """The products after a row, in order, as named tuples with the columns of `Product`."""
         with self._read() as session:
             return read_rows(session, _PAGE, request_id=job_id, after_row=after_row, limit=limit)
 
@@ -124,8 +124,8 @@ class Products:
         with self._write() as session:
             session.execute(update(Product), [asdict(output) for output in outputs])
 
-    def images_of(self, product_ids: Sequence[int], limit: int | None = None) -> Sequence[ProductImage]:
-        """The images of some products, in the order of rows and positions."""
+    def images_of(self, product_ids: Sequence[int], limit: int | None = None) -> list[Any]:
+        """The images of some products by row and position, as named tuples with the columns of `ProductImage`."""
         with self._read() as session:
             return read_rows(session, _IMAGES_OF, ids=product_ids, limit=limit or _ALL)
 

@@ -32,32 +32,36 @@ SECURITY_HEADERS = {
 
 
 class RateLimit:
-    """At most `per_minute` requests in any 60 seconds per client; 0 is no limit. Thread-safe, for this process only."""
+    """At most `per_minute` of something in any 60 seconds per client; 0 is no limit. For this process; thread-safe.
+
+    `counted` names it in the plural.
+    """
 
     MOST_CLIENTS = 10_000
 
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_minute: int, counted: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
+        self._counted = counted
         self._clock = clock
         self._lock = threading.Lock()
-        self._requests: OrderedDict[str, deque[float]] = OrderedDict()
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def enter(self, client: str) -> None:
-        """Count a request. Raises TooManyRequests, with the seconds to wait, if there were too many."""
+        """Count one more. Raises TooManyRequests, with the seconds to wait, if there were too many."""
         if not self._per_minute:
             return
         with self._lock:
             now = self._clock()
-            times = self._requests.setdefault(client, deque())
-            self._requests.move_to_end(client)
-            if len(self._requests) > self.MOST_CLIENTS:
-                self._requests.popitem(last=False)
+            times = self._times.setdefault(client, deque())
+            self._times.move_to_end(client)
+            if len(self._times) > self.MOST_CLIENTS:
+                self._times.popitem(last=False)
             while times and times[0] <= now - 60:
                 times.popleft()
             if len(times) >= self._per_minute:
                 wait = int(times[0] + 60 - now) + 1
                 raise TooManyRequests(
-                    f"There were {self._per_minute} requests within a minute, which is the limit; "
+                    f"There were {self._per_minute} {self._counted} within a minute, which is the limit; "
                     f"try again in {wait} seconds.",
                     retry_after=wait,
                 )
@@ -66,7 +70,7 @@ class RateLimit:
     def forget(self, client: str) -> None:
         """Reset the count of a client."""
         with self._lock:
-            self._requests.pop(client, None)
+            self._times.pop(client, None)
 
 
 class Guard:
@@ -83,8 +87,8 @@ class Guard:
         self._public_base_url = public_base_url
         self._trusted_hosts = trusted_hosts
         self._api_key = api_key.encode() if api_key else None
-        self._uploads = RateLimit(uploads_per_minute)
-        self._wrong_keys = RateLimit(WRONG_KEYS_PER_MINUTE)
+        self._uploads = RateLimit(uploads_per_minute, "uploads and dry runs")
+        self._wrong_keys = RateLimit(WRONG_KEYS_PER_MINUTE, "wrong keys")
 
     def init_app(self, app: Flask) -> None:
         """Check every request of the application, and set the security headers of every response."""

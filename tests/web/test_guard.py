@@ -164,6 +164,8 @@ def test_signing_in_is_not_for_guessing(locked: Flask) -> None:
     codes = [client.post("/sign-in", data={"csrf_token": csrf, "key": f"guess {n}"}).status_code for n in range(12)]
 
     assert codes == [403] * 10 + [429] * 2
+    page = client.post("/sign-in", data={"csrf_token": csrf, "key": "guess"}).get_data(as_text=True)
+    assert "There were 10 wrong keys within a minute" in page
 
 
 def test_wrong_keys_by_authorization_are_not_for_guessing_either(locked: Flask) -> None:
@@ -242,7 +244,7 @@ def test_dry_runs_count_as_uploads_do(tmp_path: Path) -> None:
 
 def test_the_limit_forgets_after_a_minute_and_does_not_grow() -> None:
     now = 0.0
-    limit = RateLimit(1, clock=lambda: now)
+    limit = RateLimit(1, "uploads", clock=lambda: now)
     limit.enter("a")
     with pytest.raises(TooManyRequests):
         limit.enter("a")
