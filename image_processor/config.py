@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     webhook_schedule: str = Field(
         "0,5,30,300,1800,7200,18000,36000", description="Seconds to wait before each attempt to deliver a webhook."
     )
-    contact: str | None = Field(None, description="Email or web address in the User-Agent, for owners of image hosts.")
+    contact: str | None = Field(None, description="Email address or URL in the User-Agent, for owners of image hosts.")
     allowed_private_addresses: str = Field(
         "", description="Private addresses that downloads may reach: comma-separated `ip:port` or CIDR."
     )

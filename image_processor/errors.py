@@ -223,7 +223,7 @@ class ImageError(SkulightError):
     """An image has no result. `code` is the error code of the API; the message is a sentence for a shop owner.
 
     A permanent error is never retried. `http_status` is the status of the response, if there was one; `retry_after`
-    the seconds that the server asked to wait. `answered`: the server sent something before the time was up.
+    the seconds that the server asked to wait. `responded`: the server sent something before the time was up.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -237,13 +237,13 @@ class ImageError(SkulightError):
         http_status: int | None = None,
         retry_after: float | None = None,
         permanent: bool | None = None,
-        answered: bool = False,
+        responded: bool = False,
     ) -> None:
         super().__init__(detail or self.sentence)
         self.detail = detail or self.sentence
         self.http_status = http_status
         self.retry_after = retry_after
-        self.answered = answered
+        self.responded = responded
         self.retryable = not (self.permanent if permanent is None else permanent)
 
 
@@ -279,7 +279,7 @@ class FetchConnectionError(ImageError):
 
 class TLSError(ImageError):
     code = "tls_error"
-    sentence = "The secure connection failed: the server's certificate is not valid for this address."
+    sentence = "The secure connection failed: the server's certificate is not valid for this host."
 
 
 class HTTPStatusError(ImageError):

@@ -1,4 +1,4 @@
-"""What a URL is: splitting a cell of URLs, checking them, the form on the wire, the address of this server.
+"""What a URL is: splitting a cell of URLs, checking them, the form on the wire, the base URL of this server.
 
 Pure text: nothing here opens a connection. Whether an *address* may be reached is decided by `download`, where the
 connection is made; here only the grammar counts (RFC 3986 for the syntax, WHATWG URL for what people really paste).
@@ -160,18 +160,18 @@ def _unquoted(entry: str) -> str:
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.\-]+)/[A-Za-z0-9/._~%?&=+\-#:!$()*@,;']*")
 
 
-_NO_HOST = "The address names no host after ://."
+_NO_HOST = "The URL names no host after ://."
 
 
 def _complaint_about_text(url: str) -> str | None:
     if not url.strip():
-        return "The address is empty."
+        return "The URL is empty."
     if len(url) > MAX_URL_LENGTH:
-        return f"The address has {len(url):,} characters; at most {MAX_URL_LENGTH:,} are allowed."
+        return f"The URL has {len(url):,} characters; at most {MAX_URL_LENGTH:,} are allowed."
     if _CONTROL.search(url) or _SURROGATE.search(url):
-        return "The address contains a line break, a tab or another control character."
+        return "The URL contains a line break, a tab or another control character."
     if "\\" in url:
-        return "The address contains a backslash (\\); web addresses use / instead."
+        return "The URL contains a backslash (\\); URLs use / instead."
     return None
 
 
@@ -181,11 +181,11 @@ def _complaint_about_parts(url: str) -> str | None:
         return _complaint_about_scheme(url)
     netloc = match["netloc"]
     if "@" in netloc:
-        return "The address contains a user name or password before the host; only public addresses are fetched."
+        return "The URL contains a user name or password before the host; only public URLs are fetched."
     if not netloc:
         return _NO_HOST
     if netloc.lower().rstrip(":") in DEFAULT_PORTS and match["path"].startswith("//"):
-        return "The address starts with http:// or https:// twice."
+        return "The URL starts with http:// or https:// twice."
     split = _NETLOC.fullmatch(netloc)
     if split is None:
         return _bad_host(netloc)
@@ -195,10 +195,10 @@ def _complaint_about_parts(url: str) -> str | None:
 def _complaint_about_scheme(url: str) -> str:
     scheme = _SCHEME.match(url)
     if scheme and scheme[1].lower() in DEFAULT_PORTS:
-        return f"The address needs two slashes after {scheme[1].lower()}: (as in {scheme[1].lower()}://host/image.jpg)."
+        return f"The URL needs two slashes after {scheme[1].lower()}: (as in {scheme[1].lower()}://host/image.jpg)."
     if scheme and "." not in scheme[1]:
-        return f"The address starts with {shorten(scheme[1])}:, which is not fetched; use http:// or https://."
-    return "This is not a web address; it must start with http:// or https://."
+        return f"The URL starts with {shorten(scheme[1])}:, which is not fetched; use http:// or https://."
+    return "This is not a URL; it must start with http:// or https://."
 
 
 def _complaint_about_port(port: str | None) -> str | None:
@@ -278,7 +278,7 @@ def _quoted(text: str, safe: str) -> str:
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
 
 
-# --- this server's address -------------------------------------------------------------------------------------------
+# --- this server's base URL ------------------------------------------------------------------------------------------
 
 _HOST_HEADER = re.compile(
     r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE

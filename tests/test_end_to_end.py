@@ -162,7 +162,7 @@ def test_what_fails_keeps_its_slot_and_says_why_and_the_rest_completes(
     (running.instance / "uploads" / f"{status['request_id']}.csv").unlink()
     gone = requests.get(status["links"]["errors_csv"], timeout=120)
     assert (gone.status_code, gone.json()["type"]) == (404, "/problems/not-found")
-    assert "not kept any more" in gone.json()["detail"]
+    assert "no longer kept" in gone.json()["detail"]
 
 
 def test_kill_9_in_the_middle_loses_nothing_and_does_nothing_twice(

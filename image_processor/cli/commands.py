@@ -207,14 +207,14 @@ def list_requests(limit: int, status: str | None, as_json: bool) -> None:
             )
         )
     else:
-        click.echo(_table(("REQUEST", "CREATED", "STATUS", "OUTCOME", "IMAGES", "FILE"), [_row(one) for one in found]))
+        click.echo(_table(("JOB", "CREATED", "STATUS", "OUTCOME", "IMAGES", "FILE"), [_row(one) for one in found]))
 
 
 def _row(one: StatusBody) -> tuple[str, ...]:
-    done = one.counts.succeeded + one.counts.failed + one.counts.cancelled
-    return (
-        one.request_id, one.created_at, one.status, one.outcome or "–", f"{done}/{one.counts.total}", one.filename,
-    )  # fmt: skip
+    counts = one.counts
+    images = f"{counts.succeeded}/{counts.total}"
+    images += "".join(f", {number} {what}" for what in ("failed", "cancelled") if (number := getattr(counts, what)))
+    return one.request_id, one.created_at, one.status, one.outcome or "–", images, one.filename
 
 
 @requests.command(
@@ -235,7 +235,7 @@ def show_request(request_id: str, as_json: bool) -> None:
         return
     counts = ", ".join(f"{number} {state}" for state, number in body.counts.model_dump().items())
     lines = (
-        ("request", body.request_id),
+        ("job", body.request_id),
         ("file", body.filename),
         ("status", f"{body.status}{f' ({body.outcome})' if body.outcome else ''}, {body.progress.percent:g}%"),
         ("message", body.message),

@@ -110,7 +110,7 @@ class GuardedClient:
     ) -> Response:
         """Fetch `url`, following redirects, each checked like a first URL. The body of a 200 goes into `file`, whole.
 
-        `own_base_url` is this server's own address: the samples below `/static/samples/` there may be fetched even if
+        `own_base_url` is the base URL of this server: the samples below `/static/samples/` there may be fetched even if
         it is private, though not through a redirect. The download stops soon after `is_abandoned` returns True. Raises
         the ImageError that says what went wrong, StoreUnavailable when the body cannot be written.
         """
@@ -142,7 +142,7 @@ class GuardedClient:
     ) -> Response:
         """Send `body` to `url`, within `timeout` seconds in all. Redirects are returned, not followed.
 
-        `own_base_url` is this server's own address: its `/webhooks/inbox` may be posted to even if it is private.
+        `own_base_url` is the base URL of this server: its `/webhooks/inbox` may be posted to even if it is private.
         Raises the ImageError that says what went wrong.
         """
         deadline = Deadline(timeout, self._stop.is_set)
@@ -188,7 +188,7 @@ def _next_url(url: str, target: str) -> str:
     try:
         return normalise(urljoin(url, target))
     except (InvalidURL, ValueError):
-        raise InvalidURL("The address forwards to something that is not a web address that can be fetched.") from None
+        raise InvalidURL("The URL redirects to something that cannot be fetched.") from None
 
 
 def _redirect_target(response: requests.Response) -> str | None:

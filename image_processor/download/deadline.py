@@ -25,7 +25,7 @@ class Deadline(float):
     """The timeout of one exchange, redirects included, in seconds from its creation.
 
     It is a number because urllib3 takes a number for a timeout and passes it on, as it is, to the connection and to its
-    socket. `target` is what goes into the request line, `connected` whether a new connection was needed, `answered`
+    socket. `target` is what goes into the request line, `connected` whether a new connection was needed, `responded`
     whether the server has sent anything.
     """
 
@@ -38,7 +38,7 @@ class Deadline(float):
         self._at = time.monotonic() + seconds
         self._is_stopped = is_stopped
         self._is_abandoned = is_abandoned
-        self.answered = False
+        self.responded = False
         self.begin("/")
 
     def begin(self, target: str) -> None:
@@ -65,13 +65,13 @@ class Deadline(float):
         if self._is_stopped():
             raise FetchConnectionError(_STOPPED)
         if not self.remaining() or (self._is_abandoned is not None and self._is_abandoned()):
-            raise FetchTimeout(answered=self.answered)
+            raise FetchTimeout(responded=self.responded)
 
     def count(self, size: int) -> None:
         """Count `size` bytes that the server sent, 0 at the end. Raises TooLarge, Truncated."""
         if self._in_head and not size and self._bytes_left < _MAX_HEAD_BYTES:
             raise Truncated  # http.client takes it for the end of the headers
-        self.answered = self.answered or size > 0
+        self.responded = self.responded or size > 0
         self._bytes_left -= size
         if self._bytes_left < 0:
             raise TooLarge(LONG_HEAD if self._in_head else None)

@@ -68,8 +68,8 @@ def _image_error(error: Exception) -> ImageError:
         if isinstance(cause, urllib3.exceptions.InvalidHeader):  # two lengths
             return Truncated()
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionError):
-            sentence = "The server does not respond like a web server; check the address."
-            return FetchConnectionError(sentence, answered=True)
+            sentence = "The server does not respond like a web server; check the URL."
+            return FetchConnectionError(sentence, responded=True)
     return FetchConnectionError()
 
 

@@ -42,13 +42,13 @@ _UNREACHABLE = (FetchConnectionError, DNSFailure)
 @dataclass(slots=True)
 class _Host:
     limit: float
-    well_at: float
+    responded_at: float
     running: int = 0
     responses: int = 0  # since the last failure
     unproven: list[object] = field(default_factory=list)  # the jobs that took the places beyond `responses`
-    excused: int = 0  # downloads that were running when the limit was halved: they do not halve it again
+    before_halving: int = 0  # downloads that were running when the limit was halved: they do not halve it again
     failures: int = 0
-    unanswered: int = 0
+    without_response: int = 0
     dead_until: float | None = None
     probing: bool = False
     cool_down: float = COOL_DOWN
@@ -75,13 +75,13 @@ class HostLimits:
         Beyond the share of unproven places each `job` may have one, while there are threads to spare.
         """
         with self._lock:
-            state = self._hosts.get(host) or _Host(limit=float(self._per_host), well_at=self._clock())
+            state = self._hosts.get(host) or _Host(limit=float(self._per_host), responded_at=self._clock())
             if state.dead_until is not None and (state.running or self._clock() < state.dead_until):
                 return False
             if state.running >= int(state.limit):
                 return False
             if not state.running and not state.failures:
-                state.well_at = self._clock()  # nothing was requested from it meanwhile
+                state.responded_at = self._clock()  # nothing was requested from it meanwhile
             if state.running >= state.responses:
                 if not self._has_room_for(job):
                     return False
@@ -124,8 +124,8 @@ class HostLimits:
             return len(self._hosts)
 
     def _learn(self, state: _Host, error: ImageError | None) -> None:
-        excused = state.excused > 0
-        state.excused = max(state.excused - 1, 0)
+        before_halving = state.before_halving > 0
+        state.before_halving = max(state.before_halving - 1, 0)
         if isinstance(error, _NOT_SENT):
             state.probing = False
             return
@@ -134,32 +134,32 @@ class HostLimits:
         else:
             self._revive(state)
         if isinstance(error, FetchTimeout) or (error is not None and error.http_status in _PUSH_BACK):
-            if not excused:
+            if not before_halving:
                 state.limit = max(state.limit / 2, 1.0)
-                state.excused = state.running
+                state.before_halving = state.running
         elif not isinstance(error, _UNREACHABLE):
             state.limit = min(state.limit + 1.0 / state.limit, float(self._per_host))
 
     def _count_failure(self, state: _Host, error: ImageError) -> None:
         state.failures += 1
         state.responses = 0
-        state.unanswered += not error.answered
-        lifeless = state.unanswered >= DEAD_AFTER or state.failures >= STUCK_AFTER
+        state.without_response += not error.responded
+        lifeless = state.without_response >= DEAD_AFTER or state.failures >= STUCK_AFTER
         now = self._clock()
         if state.probing:
             state.cool_down = min(state.cool_down * 2, LONGEST_COOL_DOWN)
-        elif state.dead_until is not None or not lifeless or now - state.well_at < GRACE:
+        elif state.dead_until is not None or not lifeless or now - state.responded_at < GRACE:
             return
         state.probing = False
         state.dead_until = now + state.cool_down
         state.reason = type(error)
 
     def _revive(self, state: _Host) -> None:
-        state.failures = state.unanswered = 0
+        state.failures = state.without_response = 0
         state.responses += 1
         state.dead_until, state.probing = None, False
         state.cool_down = COOL_DOWN
-        state.well_at = self._clock()
+        state.responded_at = self._clock()
 
     def _has_room_for(self, job: object) -> bool:
         # A quarter is for a first image of each job that has none waiting, the last one for hosts that respond.

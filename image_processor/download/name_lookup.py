@@ -57,7 +57,7 @@ class NameLookup:
     def find(self, host: str, port: int, seconds: float, check: Callable[[], None]) -> tuple[Endpoint, ...]:
         """Return every address of `host`, at least one, within `seconds`.
 
-        `check` is called meanwhile, and raises when the addresses are not needed any more. Raises DNSFailure: permanent
+        `check` is called meanwhile, and raises when the addresses are no longer needed. Raises DNSFailure: permanent
         when there is no such name, retryable when the name server is slow or cannot be reached (EAI_AGAIN).
         """
         key = (host, port)

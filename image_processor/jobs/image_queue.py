@@ -1,8 +1,9 @@
 """Which image is processed next: a bounded window over the pending images of a job.
 
-Images wait in lanes, one per host, which take turns. A host at its limit, or an image whose retry is not due, delays no
-other. When one host fills its lane, further images are fetched without it, and that lane is refilled from where it
-stopped – so a job of 100,000 images takes the memory of a window and 20,000 URLs of a slow host do not hide the others.
+Images wait in queues, one per host, which take turns. A host at its limit, or an image whose retry is not due, delays
+no other. When one host fills its queue, further images are fetched without it, and that queue is refilled from where
+it stopped – so a job of 100,000 images takes the memory of a window and 20,000 URLs of a slow host do not hide the
+others.
 """
 
 import heapq
@@ -18,8 +19,8 @@ from image_processor.store import ImageTask, Products
 
 CHUNK = 128
 LOOK_AHEAD = 512
-FULL_LANE = 128
-MAX_FULL_LANES = 200
+FULL_QUEUE = 128
+MAX_FULL_QUEUES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class ImageWindow:
         self._products = products
         self._job_id = job_id
         self._limits = limits
-        self._lanes: dict[str, deque[Turn]] = {}
+        self._queues: dict[str, deque[Turn]] = {}
         self._full: dict[str, int | None] = {}  # host -> last id fetched; None: it has no more
         self._later: list[tuple[float, int, Turn]] = []
         self._numbers = itertools.count()
@@ -53,13 +54,13 @@ class ImageWindow:
     @property
     def waiting_hosts(self) -> list[str]:
         """The hosts whose images wait, those that wait for a retry last."""
-        return list(dict.fromkeys([*self._lanes, *(turn.image.host for _, _, turn in self._later)]))
+        return list(dict.fromkeys([*self._queues, *(turn.image.host for _, _, turn in self._later)]))
 
     def take(self) -> Turn | None:
         """The next image, with a place taken at its host (unless refused); None when all must wait."""
         self._wake()
         self._refill()
-        for host in list(self._lanes):
+        for host in list(self._queues):
             refusal = self._limits.refusal(host)
             if refusal or self._limits.acquire(host, self):
                 return self._pop(host, refusal)
@@ -71,17 +72,17 @@ class ImageWindow:
         self._waiting += 1
 
     def _pop(self, host: str, refusal: ImageError | None) -> Turn:
-        lane = self._lanes.pop(host)
-        turn = lane.popleft()
-        if lane:
-            self._lanes[host] = lane  # to the end: the other hosts come first
+        queue = self._queues.pop(host)
+        turn = queue.popleft()
+        if queue:
+            self._queues[host] = queue  # to the end: the other hosts come first
         self._waiting -= 1
         return replace(turn, refusal=refusal)
 
     def _wake(self) -> None:
         while self._later and self._later[0][0] <= time.monotonic():
             turn = heapq.heappop(self._later)[2]
-            self._lanes.setdefault(turn.image.host, deque()).append(turn)
+            self._queues.setdefault(turn.image.host, deque()).append(turn)
 
     def _refill(self) -> None:
         while self._waiting < LOOK_AHEAD:
@@ -89,27 +90,27 @@ class ImageWindow:
                 return
 
     def _refill_any(self) -> bool:
-        if self._cursor is None or (len(self._full) >= MAX_FULL_LANES and self._waiting):
+        if self._cursor is None or (len(self._full) >= MAX_FULL_QUEUES and self._waiting):
             return False
         images = self._products.pending_images(self._job_id, self._cursor, CHUNK, without=list(self._full))
         self._append(images)
         self._cursor = images[-1].id if len(images) == CHUNK else None
         if self._cursor is not None:
             for host in {image.host for image in images}:
-                if len(self._lanes[host]) >= FULL_LANE:
+                if len(self._queues[host]) >= FULL_QUEUE:
                     self._full[host] = self._cursor
         return True
 
     def _refill_full(self) -> bool:
         for host, after_id in self._full.items():
-            if after_id is not None and len(self._lanes.get(host, ())) < FULL_LANE // 2:
-                images = self._products.pending_images(self._job_id, after_id, FULL_LANE, host=host)
+            if after_id is not None and len(self._queues.get(host, ())) < FULL_QUEUE // 2:
+                images = self._products.pending_images(self._job_id, after_id, FULL_QUEUE, host=host)
                 self._append(images)
-                self._full[host] = images[-1].id if len(images) == FULL_LANE else None
+                self._full[host] = images[-1].id if len(images) == FULL_QUEUE else None
                 return True
         return False
 
     def _append(self, images: Sequence[ImageTask]) -> None:
         for image in images:
-            self._lanes.setdefault(image.host, deque()).append(Turn(image))
+            self._queues.setdefault(image.host, deque()).append(Turn(image))
         self._waiting += len(images)

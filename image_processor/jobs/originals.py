@@ -37,7 +37,7 @@ class Originals:
                 self._downloader.download(image.input_url, file, own_base_url=base_url, is_abandoned=is_abandoned)
                 kind = self._pool.run("originals", is_abandoned, media_type, file.name)
             except ImageError as error:
-                raise SourceGone(f"The source of this image cannot be fetched any more. {error.detail}") from error
+                raise SourceGone(f"The source of this image can no longer be fetched. {error.detail}") from error
             shown = open(os.dup(file.fileno()), "rb")
             shown.seek(0)
             return shown, kind

@@ -133,7 +133,7 @@ class Queries:
         try:
             catalogue = read_products(self._storage.upload_path(job.id), self._csv_limits)
         except FileNotFoundError as error:
-            raise NotFound("The uploaded catalogue is not kept any more, so there is no errors.csv.") from error
+            raise NotFound("The uploaded catalogue is no longer kept, so there is no errors.csv.") from error
         file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=1_000_000))
         write_errors(catalogue, self._listings.failures(job.id), file)
         file.seek(0)

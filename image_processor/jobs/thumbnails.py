@@ -63,14 +63,14 @@ class Thumbnails:
 
     def _make(self, image: Path, is_abandoned: Callable[[], bool]) -> Path:
         if not image.exists():
-            raise NotFound(f"There is no image {image.name!r} any more.")
+            raise NotFound(f"The image {image.name!r} no longer exists.")
         try:
             with self._storage.new_thumbnail(image.parent.name) as new:
                 arguments = self._compressor, str(image), new.path
                 extension = self._pool.run(THUMBNAILS, is_abandoned, write_thumbnail, *arguments)
                 new.keep(image.name + extension)
         except (FileNotFoundError, ImageError) as error:  # deleted meanwhile, or it cannot be decoded
-            raise NotFound(f"There is no image {image.name!r} any more.") from error
+            raise NotFound(f"The image {image.name!r} no longer exists.") from error
         return image.parent / THUMBNAILS / (image.name + extension)
 
 

@@ -1,4 +1,4 @@
-"""An image that ends its process is known at once; nothing about it is kept for the next start."""
+"""images without suspect, which nothing reads."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -378,7 +378,7 @@ def test_a_bad_row_names_the_value_the_reason_and_the_way_out() -> None:
             "Input Image Urls",
             "ftp://b.example/2.jpg",
             "invalid_url",
-            "URL 2 of 2: The address starts with ftp:, which is not fetched; use http:// or https://.",
+            "URL 2 of 2: The URL starts with ftp:, which is not fetched; use http:// or https://.",
             "Correct this address, or take it out of the list.",
         ),
     ]

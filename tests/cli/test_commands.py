@@ -304,11 +304,21 @@ def test_requests_are_listed_and_shown(run: Callable[..., Result], request_id: s
     listed, as_json = run("requests", "list"), run("requests", "list", "--json", "--status", "Pending")
     shown, body = run("requests", "show", request_id), run("requests", "show", request_id, "--json")
 
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["REQUEST", request_id]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["JOB", request_id]
     (one,) = json.loads(as_json.stdout)
     assert (one["request_id"], {"webhook", "products", "products_truncated"} & set(one)) == (request_id, set())
     assert "Accepted; the images are processed next." in shown.stdout
     assert json.loads(body.stdout)["counts"]["total"] == 1
+
+
+def test_the_list_does_not_count_failed_images_as_done(
+    run: Callable[..., Result], application: Flask, request_id: str
+) -> None:
+    application.extensions["services"].worker._pipeline.fail(request_id, "It could not be processed.")
+
+    head, row = run("requests", "list").stdout.splitlines()
+
+    assert row[head.index("IMAGES") :].split("  ")[0] == "0/1, 1 failed"
 
 
 def test_a_webhook_is_made_due_again(run: Callable[..., Result], application: Flask, request_id: str) -> None:

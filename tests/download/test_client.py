@@ -723,7 +723,7 @@ def test_the_deadline_cuts_a_kept_connection_that_a_redirect_led_to(
 def test_a_timeout_distinguishes_a_slow_server_from_a_dead_one(origin: HostileOrigin, new_client: NewClient) -> None:
     origin.routes |= {"/slow": dripping(OK + b"\r\n", b"x" * 5_000), "/dead": silent}
     client = new_client(origin, total_timeout=SHORT)
-    assert [failure(client, origin.url(path)).answered for path in ("/slow", "/dead")] == [True, False]
+    assert [failure(client, origin.url(path)).responded for path in ("/slow", "/dead")] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -766,7 +766,7 @@ def test_a_dead_machine_costs_the_connect_timeout(at: str, new_client: NewClient
         error = failure(client, f"http://{at}.example/")
     release.set()
     assert isinstance(error, FetchTimeout if at == "connect" else DNSFailure)
-    assert error.retryable and not error.answered
+    assert error.retryable and not error.responded
 
 
 def test_a_dead_first_address_leaves_time_for_the_second(origin: HostileOrigin, new_client: NewClient) -> None:

@@ -102,7 +102,7 @@ def test_hosts_do_not_share_places(limits: HostLimits) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [push_back(), HTTPStatusError(http_status=503, permanent=False), FetchTimeout(), FetchTimeout(answered=True)],
+    [push_back(), HTTPStatusError(http_status=503, permanent=False), FetchTimeout(), FetchTimeout(responded=True)],
 )
 def test_a_host_that_pushes_back_gets_half_the_places(error: ImageError, limits: HostLimits) -> None:
     fail_once(limits, error)
@@ -184,7 +184,7 @@ def test_a_host_that_is_only_slow_gets_fewer_places_before_it_is_given_up(limits
     clock.now += 30
     for count in range(1, STUCK_AFTER + 1):
         assert limits.refusal(HOST) is None, count
-        fail_once(limits, FetchTimeout(answered=True))
+        fail_once(limits, FetchTimeout(responded=True))
         clock.now += 30
     assert isinstance(limits.refusal(HOST), FetchTimeout)
 

@@ -423,7 +423,7 @@ def test_a_source_that_is_gone_is_said(shop: Shop, visit: Callable[..., Visit]) 
     del shop.host.pages["/short.jpg"]
     page.goto(shop.page(accepted["request_id"]))
     page.get_by_role("button", name="Compare").click()
-    page.get_by_text("The source of this image cannot be fetched any more.").wait_for()
+    page.get_by_text("The source of this image can no longer be fetched.").wait_for()
     assert page.locator("#compare-result").evaluate("image => image.complete && image.naturalWidth") == 400
     assert [text for text in one.complaints if "502" not in text] == []
     one.complaints.clear()  # Chromium writes every 502 to the console

@@ -133,6 +133,15 @@ def test_pages_carry_no_inline_script_and_no_inline_style(client: FlaskClient) -
 # ---- actions ----
 
 
+@pytest.mark.parametrize(("page", "path"), [("", ["Jobs"]), ("/webhooks", ["Jobs", "shop.csv"])])
+def test_the_breadcrumb_has_a_slash_between_two_links_only(client: FlaskClient, page: str, path: list[str]) -> None:
+    _, location, _ = upload(client, HEADER + "1.,Mug,http://shop.example/mug.jpg\n")
+
+    [crumbs] = re.findall(r'class="crumbs".*?</nav>', client.get(location + page, headers=PAGE).text, re.DOTALL)
+
+    assert " ".join(re.findall(r">([^<>\s]+)<", crumbs)) == " / ".join(path)
+
+
 def test_a_button_of_a_page_that_is_too_old_asks_to_be_pressed_again(client: FlaskClient) -> None:
     _, location, _ = upload(client, HEADER + "1.,Mug,http://shop.example/mug.jpg\n")
     answer = client.post(f"{location}/cancel", data={"csrf_token": "old"}, headers=PAGE)
