@@ -1,0 +1,93 @@
+"""The image addresses in one cell, each with its place in the text, so that it can be replaced alone.
+
+Exports separate them by commas, semicolons, pipes, blanks or line ends, write JSON lists, or `name.jpg (https://…)`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_ADDRESS = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_LIST = re.compile(r"\s*+\[.*\]\s*+", re.DOTALL)
+_LIST_ITEM = re.compile(r"'((?:[^'\\]|\\.)*+)'|\"((?:[^\"\\]|\\.)*+)\"", re.DOTALL)
+_NAMED = re.compile(r"\((https?://[^()\s]++)\)", re.IGNORECASE)
+_RUN = re.compile(r"[\s,;|]++")
+_HARD = re.compile(r"[,;|]")
+_IMAGE_END = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)\Z", re.IGNORECASE)
+_WRAPPING = "\"'<>"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a cell: `cell[start:end]` is as it was written, `url` what is fetched."""
+
+    start: int
+    end: int
+    url: str
+
+
+def entries(cell: str, image_base_url: str | None = None) -> list[Entry]:
+    """The entries of a cell, in order. Empty ones are none.
+
+    `//host/…` becomes https; a path becomes an address below `image_base_url` if there is one, else it stays a path.
+    """
+    spans = _list_items(cell) if _LIST.fullmatch(cell) else _named(cell) or _separated(cell)
+    return [Entry(start, end, _url(cell[start:end], image_base_url)) for start, end in spans if start < end]
+
+
+def replaced(cell: str, found: Sequence[Entry], urls: Sequence[str | None]) -> str:
+    """The cell with a new URL for each entry; None keeps what was written. All else stays as it is."""
+    parts, at = [], 0
+    for entry, url in zip(found, urls, strict=True):
+        if url is not None:
+            parts += [cell[at : entry.start], url]
+            at = entry.end
+    return "".join([*parts, cell[at:]])
+
+
+def _list_items(cell: str) -> list[tuple[int, int]]:
+    return [match.span(match.lastindex or 0) for match in _LIST_ITEM.finditer(cell)]
+
+
+def _named(cell: str) -> list[tuple[int, int]]:
+    """The addresses of `name.jpg (https://…), name.jpg (https://…)`, if the cell is written so."""
+    first = _ADDRESS.search(cell)
+    return [match.span(1) for match in _NAMED.finditer(cell)] if first and cell[first.start() - 1] == "(" else []
+
+
+def _separated(cell: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for run in _RUN.finditer(cell):
+        if start == run.start() == 0:  # a separator at the beginning
+            start = run.end()
+        elif _is_boundary(cell, start, run):
+            yield _bare(cell, start, run.start())
+            start = run.end()
+    yield _bare(cell, start, len(cell))
+
+
+def _is_boundary(cell: str, start: int, run: "re.Match[str]") -> bool:
+    """Whether a separator ends an entry: blanks and commas occur in addresses, too."""
+    if run.end() == len(cell) or _ADDRESS.match(cell, run.end()):
+        return True
+    if _IMAGE_END.search(cell, max(start, run.start() - 8), run.start()):
+        return True
+    hard = _HARD.search(run[0]) is not None
+    return "\n" in run[0] or "\r" in run[0] or (hard and (len(run[0]) > 1 or cell.startswith("/", run.end())))
+
+
+def _bare(cell: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and cell[start] in _WRAPPING:
+        start += 1
+    while start < end and cell[end - 1] in _WRAPPING:
+        end -= 1
+    return start, end
+
+
+def _url(entry: str, base: str | None) -> str:
+    entry = entry.replace("\\/", "/")  # as PHP writes JSON
+    if entry.startswith("//"):
+        return f"https:{entry}"
+    if base is None or ":" in entry.split("/", 1)[0]:
+        return entry
+    return f"{base.rstrip('/')}/{entry.lstrip('/')}"

@@ -1,0 +1,130 @@
+"""Which columns hold the images, the name and the id: recognised by their headers, confirmed by their values."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from image_processor.catalogue.profiles import ID, IMAGES, LINKS, NAME, PROFILES, Profile, spelling, spellings
+
+Role = Literal["images", "name", "id"]
+How = Literal["given", "spelling", "values"]
+
+_RANKS: Final = {"images": spellings(IMAGES), "name": spellings(NAME), "id": spellings(ID)}
+_LINKS: Final = spellings(LINKS)
+_GENERAL: Final = Profile("general", ())
+_EXAMPLE_CHARS: Final = 200
+_CELL_CHARS: Final = 2_000  # of a list of URLs the beginning is enough
+
+_SEPARATORS = re.compile(r"[\s,;|\"'\[\]()<>]+")
+_ADDRESS = re.compile(r"(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
+_IMAGE_FILE = re.compile(
+    r"[^\s?#]+\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]\S*)?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the uploaded table: its 1-based number, its header, its role and how that is known.
+
+    `example` is the first filled cell below the header, shortened.
+    """
+
+    number: int
+    name: str
+    role: Role | None = None
+    how: How | None = None
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The columns of a table and the platform that wrote it.
+
+    `suggested_images_column` is the name of the one whose values look like images, when none is recognised.
+    """
+
+    profile: Profile
+    columns: tuple[Column, ...]
+    suggested_images_column: str | None = None
+
+    def of(self, role: Role) -> list[Column]:
+        """The columns of a role, from left to right."""
+        return [column for column in self.columns if column.role == role]
+
+
+def find_table(records: Sequence[Sequence[str]]) -> tuple[int, Recognised]:
+    """The place of the header among the first records of a file, and its columns.
+
+    It is the record by which most roles are recognised, the last among equals: Amazon writes its header in two
+    languages. A record that begins with `#` is a remark. Raises ValueError when there is no other record.
+    """
+    tables = [
+        (place, recognise(cells, records[place + 1 :]))
+        for place, cells in enumerate(records)
+        if any(cells) and not cells[0].startswith("#")
+    ]
+    return max(tables, key=lambda table: (_certainty(table[1]), table[0]))
+
+
+def _certainty(found: Recognised) -> tuple[bool, int]:
+    return bool(found.of("images")), len({column.role for column in found.columns if column.role})
+
+
+def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognised:
+    """The columns of a table by its header and by some of the rows below it."""
+    values = [
+        [row[place].strip() for row in rows if place < len(row) and row[place].strip()] for place in range(len(header))
+    ]
+    columns = [
+        Column(number, name.strip(), example=next(iter(cells), "")[:_EXAMPLE_CHARS])
+        for number, (name, cells) in enumerate(zip(header, values, strict=True), start=1)
+    ]
+    found = {spelling(name) for name in header}
+    profile = next((one for one in PROFILES if found.issuperset(map(spelling, one.anchors))), _GENERAL)
+    for ranks in spellings(profile.images), _RANKS["images"]:
+        if not any(column.role for column in columns):
+            columns = [
+                replace(column, role="images", how="spelling")
+                if spelling(column.name) in ranks and holds_images(cells)
+                else column
+                for column, cells in zip(columns, values, strict=True)
+            ]
+    suggested = None
+    if not any(cells for column, cells in zip(columns, values, strict=True) if column.role == "images"):
+        columns, suggested = _by_values(columns, values)
+    for role in ("name", "id"):
+        own = spellings(getattr(profile, role))
+        columns = _with_best(columns, role, {**{name: rank + len(own) for name, rank in _RANKS[role].items()}, **own})
+    return Recognised(profile, tuple(columns), suggested)
+
+
+def holds_images(cells: Sequence[str]) -> bool:
+    """Whether at least half of some filled cells name an image, by address or by path."""
+    return _share(cells, _ADDRESS, _IMAGE_FILE) >= 0.5
+
+
+def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
+    named = sum(
+        any(pattern.fullmatch(entry) for entry in _SEPARATORS.split(cell[:_CELL_CHARS]) for pattern in patterns)
+        for cell in cells
+    )
+    return named / len(cells) if cells else 1.0
+
+
+def _by_values(columns: list[Column], values: list[list[str]]) -> tuple[list[Column], str | None]:
+    """Use the only column with addresses if it is called no more than `url` or `link`; else propose the likeliest."""
+    candidates = [column for column in columns if column.example and holds_images(values[column.number - 1])]
+    if len(candidates) == 1 and spelling(candidates[0].name) in _LINKS:
+        place = candidates[0].number - 1
+        columns[place] = replace(columns[place], role="images", how="values")
+        return columns, None
+    likeliest = max(candidates, key=lambda column: _share(values[column.number - 1], _IMAGE_FILE), default=None)
+    return columns, likeliest.name if likeliest else None
+
+
+def _with_best(columns: list[Column], role: Role, ranks: dict[str, int]) -> list[Column]:
+    """Give a role to the best of the columns that are called so, have no other role, and are not empty."""
+    free = [column for column in columns if column.role is None and column.example and spelling(column.name) in ranks]
+    best = min(free, key=lambda column: ranks[spelling(column.name)], default=None)
+    return [replace(column, role=role, how="spelling") if column is best else column for column in columns]
