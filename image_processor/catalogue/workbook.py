@@ -1,0 +1,242 @@
+"""Excel and OpenDocument workbooks: their rows as text, and the same workbook with other text in a few cells.
+
+Values are read by calamine. It gives no links, so those of xlsx and xlsm are found in the XML of the sheet; there they
+are replaced, too, and every other member of the ZIP archive is copied. A workbook that a library saves anew loses
+validations and macros, and Amazon refuses it.
+"""
+
+import datetime
+import io
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr, unescape
+
+from image_processor.errors import InvalidCSV
+
+_MAX_UNPACKED: Final = 500_000_000
+_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
+_RELATION: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+# A cell of a sheet: its attributes, its place, what it holds.
+_CELL = rb"<((?:\w+:)?)c(\s[^>]*?\br=\"(%s)(\d+)\"[^>]*?)(?:/>|>(.*?)</\1c>)"
+_LINK = re.compile(rb"<(?:\w+:)?hyperlink\s[^>]*>")
+_ATTRIBUTE = re.compile(rb"([\w:]+)\s*=\s*\"([^\"]*)\"")
+_FORMULA_URL = re.compile(r"\b(?:IMAGE|HYPERLINK)\(\s*\"((?:[^\"]|\"\")*+)\"", re.IGNORECASE)
+_FORMULA = re.compile(rb"<(?:\w+:)?f\b[^>]*>([^<]*)</")
+
+Place = tuple[int, int]
+
+
+def is_workbook(data: bytes) -> bool:
+    """Whether a file begins like a workbook: a ZIP archive, or a compound file of older Office programs."""
+    return data.startswith((b"PK\x03\x04", _OLE))
+
+
+class Workbook:
+    """A workbook in memory. Rows and columns count from 0, and from the top left corner of the sheet.
+
+    Raises InvalidCSV when the file is encrypted, damaged, unpacks to more than 500 MB, or is no workbook at all.
+    """
+
+    def __init__(self, data: bytes, called: str = "The file") -> None:
+        self._data = data
+        self._called = called
+        self._check_size()
+        self._book = self._open()
+        self.sheet_names: list[str] = self._book.sheet_names
+
+    @cached_property
+    def is_editable(self) -> bool:
+        """Whether `with_cells` can be used: for xlsx and xlsm."""
+        return self._data.startswith(b"PK") and "xl/workbook.xml" in self._archive.namelist()
+
+    def rows(self, sheet: str) -> Iterator[list[str]]:
+        """The rows of a sheet as text, with the address of a link instead of its text."""
+        links = self._links(sheet)
+        for row, cells in enumerate(self._book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)):
+            yield [links.get((row, column)) or _text(cell) for column, cell in enumerate(cells)]
+
+    def with_cells(self, sheet: str, new: Mapping[Place, str]) -> bytes:
+        """The workbook with new text in some cells of a sheet, or a new address where the cell is a link."""
+        path = self._path_of(sheet)
+        relations = _relations_path(path)
+        changed = {path: self._changed_sheet(sheet, new)}
+        if relations in self._archive.namelist():
+            changed[relations] = self._changed_relations(sheet, new)
+        result = io.BytesIO()
+        with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in self._archive.infolist():
+                content = changed.get(member.filename)
+                archive.writestr(member, self._archive.read(member) if content is None else content)
+        return result.getvalue()
+
+    # ---- reading --------------------------------------------------------------------------------------------------
+
+    def _check_size(self) -> None:
+        if not self._data.startswith(b"PK"):
+            return
+        try:
+            unpacked = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(self._data)).infolist())
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            raise self._damaged() from error
+        if unpacked > _MAX_UNPACKED:
+            raise InvalidCSV.whole_file(
+                "workbook_too_large",
+                f"{self._called} unpacks to {unpacked / 1e6:,.0f} MB; at most {_MAX_UNPACKED / 1e6:,.0f} MB are read.",
+                "Remove what does not belong to the catalogue, or save the sheet as CSV.",
+            )
+
+    def _open(self) -> Any:
+        import python_calamine  # takes 20 ms, for workbooks only
+
+        try:
+            return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._data))
+        except python_calamine.PasswordError as error:
+            raise self._encrypted() from error
+        except python_calamine.CalamineError as error:
+            raise (self._encrypted() if _ENCRYPTED in self._data else self._damaged()) from error
+
+    def _encrypted(self) -> InvalidCSV:
+        hint = "Save it without a password, or as CSV."
+        return InvalidCSV.whole_file("encrypted_workbook", f"{self._called} is protected by a password.", hint)
+
+    def _damaged(self) -> InvalidCSV:
+        detail = f"{self._called} begins like a workbook, but cannot be read as one."
+        return InvalidCSV.whole_file("damaged_workbook", detail, "Open it in Excel or LibreOffice, and save it again.")
+
+    # ---- the XML of xlsx and xlsm ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(io.BytesIO(self._data))
+
+    def _path_of(self, sheet: str) -> str:
+        """The member of the archive that holds a sheet."""
+        targets = self._targets("xl/workbook.xml")
+        sheets = ElementTree.fromstring(self._archive.read("xl/workbook.xml")).iterfind(".//{*}sheet")
+        return next(targets[one.attrib[_RELATION]] for one in sheets if one.attrib["name"] == sheet)
+
+    def _targets(self, path: str) -> dict[str, str]:
+        """What the ids in a member refer to: other members by their paths, links by their addresses."""
+        try:
+            relations = ElementTree.fromstring(self._archive.read(_relations_path(path)))
+        except KeyError:
+            return {}
+        folder = posixpath.dirname(path)
+        return {
+            one.attrib["Id"]: one.attrib["Target"]
+            if one.attrib.get("TargetMode") == "External"
+            else posixpath.normpath(posixpath.join("/" + folder, one.attrib["Target"])).lstrip("/")
+            for one in relations
+        }
+
+    def _links(self, sheet: str) -> dict[Place, str]:
+        """The addresses behind the cells of a sheet: hyperlinks, and the formulas IMAGE and HYPERLINK."""
+        if not self.is_editable:
+            return {}
+        path = self._path_of(sheet)
+        xml = self._archive.read(path)
+        links = {place: url for place, (url, _) in self._hyperlinks(path, xml).items()}
+        for cell in _cells(rb"[A-Z]+").finditer(xml) if b"<f" in xml else ():
+            if url := _formula_url(cell[5] or b""):
+                links[_place(cell[3], cell[4])] = url[1]
+        return links
+
+    def _hyperlinks(self, path: str, xml: bytes) -> dict[Place, tuple[str, str]]:
+        """The address of each linked cell, and the id of its relation."""
+        targets = self._targets(path)
+        found: dict[Place, tuple[str, str]] = {}
+        for tag in _LINK.findall(xml):
+            attributes = {name.decode(): value.decode() for name, value in _ATTRIBUTE.findall(tag)}
+            relation = next((value for name, value in attributes.items() if name.endswith(":id")), "")
+            first = re.match(r"([A-Z]+)(\d+)", attributes.get("ref", ""))
+            if first and targets.get(relation, "").startswith(("http://", "https://")):
+                found[_place(first[1].encode(), first[2].encode())] = targets[relation], relation
+        return found
+
+    def _changed_sheet(self, sheet: str, new: Mapping[Place, str]) -> bytes:
+        path = self._path_of(sheet)
+        xml = self._archive.read(path)
+        linked = self._hyperlinks(path, xml)
+        columns = {_letters(column).encode() for _, column in new}
+
+        def change(cell: "re.Match[bytes]") -> bytes:
+            place = _place(cell[3], cell[4])
+            text = new.get(place)
+            if text is None:
+                return cell[0]
+            if url := _formula_url(cell[5] or b""):
+                return cell[0].replace(_in_formula(url[1]), _in_formula(text))
+            if place in linked and linked[place][0].encode() not in cell[0]:
+                return cell[0]  # its text is another one, and stays
+            prefix, attributes = cell[1], re.sub(rb"\s+t=\"[^\"]*\"", b"", cell[2])
+            shown = escape(text).encode()
+            return b'<%bc%b t="inlineStr"><%bis><%bt xml:space="preserve">%b</%bt></%bis></%bc>' % (
+                prefix, attributes, prefix, prefix, shown, prefix, prefix, prefix,
+            )  # fmt: skip
+
+        return _cells(b"|".join(sorted(columns))).sub(change, xml)
+
+    def _changed_relations(self, sheet: str, new: Mapping[Place, str]) -> bytes:
+        path = self._path_of(sheet)
+        content = self._archive.read(_relations_path(path))
+        linked = self._hyperlinks(path, self._archive.read(path))
+        ids = {linked[place][1].encode(): text for place, text in new.items() if place in linked}
+
+        def change(tag: "re.Match[bytes]") -> bytes:
+            text = ids.get(dict(_ATTRIBUTE.findall(tag[0])).get(b"Id", b""))
+            target = f"Target={quoteattr(text or '')}".encode()
+            return tag[0] if text is None else re.sub(rb"Target=\"[^\"]*\"", lambda _: target, tag[0])
+
+        return re.sub(rb"<(?:\w+:)?Relationship\s[^>]*>", change, content)
+
+
+def _text(value: Any) -> str:
+    """A value as a CSV would have it: whole numbers without `.0`, dates as ISO 8601."""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    return str(value)
+
+
+def _relations_path(path: str) -> str:
+    folder, name = posixpath.split(path)
+    return f"{folder}/_rels/{name}.rels"
+
+
+def _cells(columns: bytes) -> "re.Pattern[bytes]":
+    return re.compile(_CELL % columns, re.DOTALL)
+
+
+def _formula_url(content: bytes) -> "re.Match[str] | None":
+    formula = _FORMULA.search(content)
+    return _FORMULA_URL.search(unescape(formula[1].decode(), {"&quot;": '"'})) if formula else None
+
+
+def _in_formula(url: str) -> bytes:
+    return escape(url.replace('"', '""')).encode()
+
+
+def _place(letters: bytes, row: bytes) -> Place:
+    column = 0
+    for letter in letters:
+        column = 26 * column + letter - 64
+    return int(row) - 1, column - 1
+
+
+def _letters(column: int) -> str:
+    letters = ""
+    while column >= 0:
+        column, letter = divmod(column, 26)
+        letters = chr(65 + letter) + letters
+        column -= 1
+    return letters
