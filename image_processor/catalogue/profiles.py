@@ -47,7 +47,7 @@ class Profile:
     takes_avif: bool = True
 
 
-# Sources: the platforms' import templates and documentation of their exports, 2024 and 2025. The first that fits counts.
+# The headers are those of the platforms' exports and import templates of 2024 and 2025. The first that fits counts.
 PROFILES = (
     Profile("shopify", ("Handle", "Image Src"), ("Image Src", "Variant Image"), ("Title",), ("Handle",)),
     Profile(
@@ -116,6 +116,8 @@ PROFILES = (
     Profile("woocommerce", ("Tipo", "Publicado", "Imágenes"), ("Imágenes",), ("Nombre",), ("SKU", "ID")),
     Profile("woocommerce", ("Тип", "Опубликован", "Изображения"), ("Изображения",), ("Имя",), ("Артикул", "ID")),
 )  # fmt: skip
+
+LIST = Profile("list", ())  # addresses alone, one in each line
 
 # Any other table. For every role the best first; languages: English, German, French, Spanish, Italian, Portuguese,
 # Dutch, Polish, Russian, Hindi, Chinese, Japanese, Hebrew.

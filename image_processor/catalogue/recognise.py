@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from image_processor.catalogue.profiles import ID, IMAGES, LINKS, NAME, PROFILES, Profile, spelling, spellings
+from image_processor.errors import InvalidCSV, shorten
 
 Role = Literal["images", "name", "id"]
 How = Literal["given", "spelling", "values"]
@@ -13,6 +14,7 @@ How = Literal["given", "spelling", "values"]
 _RANKS: Final = {"images": spellings(IMAGES), "name": spellings(NAME), "id": spellings(ID)}
 _LINKS: Final = spellings(LINKS)
 _GENERAL: Final = Profile("general", ())
+_HEADER_RECORDS: Final = 25
 _EXAMPLE_CHARS: Final = 200
 _CELL_CHARS: Final = 2_000  # of a list of URLs the beginning is enough
 
@@ -48,27 +50,28 @@ class Recognised:
     columns: tuple[Column, ...]
     suggested_images_column: str | None = None
 
+    @property
+    def certainty(self) -> tuple[bool, int]:
+        """Whether images were found, and how many of the three roles: what the likeliest header has most of."""
+        return bool(self.of("images")), len({column.role for column in self.columns if column.role})
+
     def of(self, role: Role) -> list[Column]:
         """The columns of a role, from left to right."""
         return [column for column in self.columns if column.role == role]
 
 
 def find_table(records: Sequence[Sequence[str]]) -> tuple[int, Recognised]:
-    """The place of the header among the first records of a file, and its columns.
+    """The place of the header among the first 25 of some records, and its columns by the records below it.
 
     It is the record by which most roles are recognised, the last among equals: Amazon writes its header in two
     languages. A record that begins with `#` is a remark. Raises ValueError when there is no other record.
     """
     tables = [
         (place, recognise(cells, records[place + 1 :]))
-        for place, cells in enumerate(records)
+        for place, cells in enumerate(records[:_HEADER_RECORDS])
         if any(cells) and not cells[0].startswith("#")
     ]
-    return max(tables, key=lambda table: (_certainty(table[1]), table[0]))
-
-
-def _certainty(found: Recognised) -> tuple[bool, int]:
-    return bool(found.of("images")), len({column.role for column in found.columns if column.role})
+    return max(tables, key=lambda table: (table[1].certainty, table[0]))
 
 
 def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognised:
@@ -128,3 +131,44 @@ def _with_best(columns: list[Column], role: Role, ranks: dict[str, int]) -> list
     free = [column for column in columns if column.role is None and column.example and spelling(column.name) in ranks]
     best = min(free, key=lambda column: ranks[spelling(column.name)], default=None)
     return [replace(column, role=role, how="spelling") if column is best else column for column in columns]
+
+
+def given(found: Recognised, columns: Sequence[str], role: Role) -> Recognised:
+    """The columns with a role given to some of them, by header or by number; others lose it.
+
+    Raises InvalidCSV for one that is not there, or whose name is there more than once.
+    """
+    numbers = {_number(found, column) for column in columns}
+    return replace(
+        found,
+        columns=tuple(
+            replace(column, role=role, how="given")
+            if column.number in numbers
+            else replace(column, role=None, how=None)
+            if column.role == role
+            else column
+            for column in found.columns
+        ),
+    )
+
+
+def _number(found: Recognised, wanted: str) -> int:
+    named = [column.number for column in found.columns if column.name == wanted.strip()]
+    if len(named) == 1:
+        return named[0]
+    if not named and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(found.columns):
+        return int(wanted)
+    there = ", ".join(f"“{shorten(column.name, 60)}”" for column in found.columns[:30])
+    if named:
+        raise InvalidCSV.whole_file(
+            "ambiguous_column",
+            f"{len(named)} columns are called “{shorten(wanted)}”: {', '.join(map(str, named))}.",
+            "Give the number of the one that is meant.",
+            column=wanted,
+        )
+    raise InvalidCSV.whole_file(
+        "unknown_column",
+        f"There is no column “{shorten(wanted)}”. The columns are {there}.",
+        "Give a column by its name as it is written there, or by its number, from 1.",
+        column=wanted,
+    )
