@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from image_processor.catalogue.cells import Entry, entries, replaced
 from image_processor.catalogue.encoding import Encoding, Source, open_text
@@ -122,16 +122,8 @@ class Table:
 class TextTable(Table):
     """A table in a text file."""
 
-    def __init__(
-        self,
-        source: Source,
-        encoding: Encoding,
-        found: Recognised,
-        header_line: int,
-        options: TableOptions,
-        delimiter: str,
-    ) -> None:
-        super().__init__(found, header_line, options, delimiter)
+    def __init__(self, source: Source, encoding: Encoding, *table: Any) -> None:
+        super().__init__(*table)
         self._source = source
         self._encoding = encoding
 
@@ -174,10 +166,17 @@ def read_text(source: Source, encoding: Encoding, options: TableOptions) -> Text
         return TextTable(source, encoding, Recognised(LIST, (column,)), 0, options, "")
     candidates = [(delimiter, *_header(head, delimiter)) for delimiter in DELIMITERS]
     delimiter, line, found = max(candidates, key=lambda one: (one[2].certainty, len(one[2].columns)))
-    for role, columns in (("images", options.images_columns), ("name", options.name_column), ("id", options.id_column)):
-        if columns:
-            found = given(found, [columns] if isinstance(columns, str) else columns, role)
-    return TextTable(source, encoding, found, line, options, delimiter)
+    return TextTable(source, encoding, _as_given(found, options), line, options, delimiter)
+
+
+def _as_given(found: Recognised, options: TableOptions) -> Recognised:
+    roles: dict[Role, tuple[str | None, ...]] = {
+        "images": options.images_columns, "name": (options.name_column,), "id": (options.id_column,)
+    }  # fmt: skip
+    for role, columns in roles.items():
+        if chosen := [column for column in columns if column]:
+            found = given(found, chosen, role)
+    return found
 
 
 def _is_list(lines: Sequence[str]) -> bool:

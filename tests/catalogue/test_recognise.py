@@ -90,7 +90,8 @@ EXPORTS = {
         ("ebay", ["PicURL"], ["*Title"], ["CustomLabel"]),
     ),
     "Amazon": (
-        ["TemplateType=fptcustom;Version=2020;;;", "Seller SKU;Product Name;Main Image URL;Other Image URL1;Swatch Image URL",
+        ["TemplateType=fptcustom;Version=2020;;;",
+         "Seller SKU;Product Name;Main Image URL;Other Image URL1;Swatch Image URL",
          "item_sku;item_name;main_image_url;other_image_url1;swatch_image_url", f"M1;Mug;{URL};{URL};"],
         ("amazon", ["main_image_url", "other_image_url1", "swatch_image_url"], ["item_name"], ["item_sku"]),
     ),
