@@ -7,7 +7,7 @@ connection is made; here only the grammar counts (RFC 3986 for the syntax, WHATW
 import functools
 import ipaddress
 import re
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import idna
 
@@ -144,6 +144,15 @@ def base_url_of(scheme: str, host_header: str, server_port: int, trusted_hosts: 
     if not (0 < port < 65_536 and _is_trusted(host, port, {server_port, default}, server_port, trusted_hosts)):
         return None
     return f"{scheme}://{host}" + ("" if port == default else f":{port}")
+
+
+def is_public(base_url: str) -> bool:
+    """Whether others can reach the host of a URL: it is not on this machine or in a private network by its name."""
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith((".local", ".localhost", ".internal", ".lan", ".test"))
 
 
 # --- splitting -------------------------------------------------------------------------------------------------------

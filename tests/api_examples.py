@@ -118,6 +118,7 @@ def capture(finished: FinishedJob) -> dict[str, Any]:
     for operation, suffix in (
         ("status", ""), ("list_images", "/images"), ("sizes", "/sizes"), ("errors_csv", "/errors.csv"),
         ("list_deliveries", "/webhook-deliveries"), ("output_csv", "/output.csv"),
+        ("replacements_csv", "/replacements.csv"),
     ):  # fmt: skip
         keep(operation, client.get(path + suffix), 200)
         keep(operation, client.get(f"/api/v1/requests/{NO_ID}{suffix}"), 404)

@@ -14,7 +14,7 @@ import requests
 from PIL import Image
 from servers import ROOT
 
-from image_processor.catalogue import CSVLimits, read_products
+from image_processor.catalogue import CSVLimits, read_catalogue
 
 sys.path.append(str(ROOT / "bench"))
 
@@ -57,7 +57,7 @@ def test_the_catalogue_has_every_url_and_no_problem(tmp_path: Path) -> None:
     urls = catalogue.urls("http://127.0.0.1:2", "64", "webp", 12)
     (tmp_path / "catalogue.csv").write_bytes(catalogue.catalogue(urls))
 
-    found = list(read_products(tmp_path / "catalogue.csv", CSVLimits(1_000_000, 1_000, 10)).rows())
+    found = list(read_catalogue(tmp_path / "catalogue.csv", CSVLimits(1_000_000, 1_000, 10)).rows())
 
     assert [url for row in found for url in row.image_urls] == urls
     assert [len(row.image_urls) for row in found] == [5, 5, 2]

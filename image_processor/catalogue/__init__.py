@@ -1,17 +1,19 @@
-"""The product file, in and out. Owns pandas and csv."""
+"""The catalogue, in and out. Owns pandas, csv and calamine."""
 
-from image_processor.catalogue.reader import CSVLimits, ProductCSV, read_products
-from image_processor.catalogue.rows import ProductRow
-from image_processor.catalogue.writer import sample_csv, warm_up, write_errors, write_output, write_problems
+from image_processor.catalogue.base import Catalogue, CSVLimits, TableOptions, Understood
+from image_processor.catalogue.read import read_catalogue, warm_up
+from image_processor.catalogue.rows import Row
+from image_processor.catalogue.writer import sample_csv, write_problems, write_replacements
 
 __all__ = [
     "CSVLimits",
-    "ProductCSV",
-    "ProductRow",
-    "read_products",
+    "Catalogue",
+    "Row",
+    "TableOptions",
+    "Understood",
+    "read_catalogue",
     "sample_csv",
     "warm_up",
-    "write_errors",
-    "write_output",
     "write_problems",
+    "write_replacements",
 ]

@@ -14,6 +14,9 @@ _NAMED = re.compile(r"\((https?://[^()\s]++)\)", re.IGNORECASE)
 _RUN = re.compile(r"[\s,;|]++")
 _HARD = re.compile(r"[,;|]")
 _IMAGE_END = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)\Z", re.IGNORECASE)
+_NO_IMAGE = {"n/a", "na", "none", "null", "nan", "nil", "no_selection", "no image", "no-image", "tbd", "false", "0"}
+_LIKE_URL = re.compile(r"(?:[a-z][a-z0-9+.\-]*:)?/|[a-z][a-z0-9+.\-]*:\S|www\.", re.IGNORECASE)
+_IMAGE_PATH = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]|\Z)", re.IGNORECASE)
 _WRAPPING = "\"'<>"
 
 
@@ -35,8 +38,19 @@ def entries(cell: str, image_base_url: str | None = None) -> list[Entry]:
     return [Entry(start, end, _url(cell[start:end], image_base_url)) for start, end in spans if start < end]
 
 
+def is_placeholder(entry: str) -> bool:
+    """Whether an entry only says that there is no image, or is other text: not a URL, not a path of an image."""
+    if entry.casefold() in _NO_IMAGE or not any(map(str.isalnum, entry)):
+        return True
+    return not (_LIKE_URL.match(entry) or _IMAGE_PATH.search(entry))
+
+
 def replaced(cell: str, found: Sequence[Entry], urls: Sequence[str | None]) -> str:
     """The cell with a new URL for each entry; None keeps what was written. All else stays as it is."""
+    if any(urls) and cell[found[0].start - 1 : found[0].start] == "(":  # what imports take is the URLs alone
+        return ",".join(
+            cell[entry.start : entry.end] if url is None else url for entry, url in zip(found, urls, strict=True)
+        )
     parts, at = [], 0
     for entry, url in zip(found, urls, strict=True):
         if url is not None:

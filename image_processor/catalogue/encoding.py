@@ -15,15 +15,13 @@ _HEAD_BYTES = 4_096
 _CHUNK_BYTES = 1_000_000
 _SAVE_AS_UTF8 = "Save it as “CSV UTF-8” (in Excel: File, Save As) and upload that."
 _UNPACK = "Unpack it and upload the CSV file inside."
-_EXPORT = "Export the catalogue as CSV and upload that."
+_EXPORT = "Export the catalogue as CSV or as an Excel workbook, and upload that."
 
 # How files begin that people upload by mistake (or on purpose).
 _FOREIGN = [
     (re.compile(pattern, re.DOTALL), kind, hint)
     for pattern, kind, hint in (
-        (rb"PK\x03\x04.*(?:xl/|\[Content_Types\]\.xml|docProps/)", "an Excel workbook (.xlsx)", _SAVE_AS_UTF8),
-        (rb"PK\x03\x04.*opendocument", "a LibreOffice document", _SAVE_AS_UTF8),
-        (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook or Word document", _SAVE_AS_UTF8),
+        (rb"PK\x03\x04.*(?:\[Content_Types\]\.xml|docProps/|opendocument)", "a document that is no workbook", _EXPORT),
         (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive", _UNPACK),
         (rb"\x1f\x8b", "a gzip archive", _UNPACK),
         (rb"BZh", "a bzip2 archive", _UNPACK),
@@ -87,7 +85,7 @@ def likely_encoding(source: Source, called: str) -> Encoding:
         raise InvalidCSV.whole_file("empty_file", f"{called} is empty.", "Check that the export wrote something.")
     for pattern, kind, hint in _FOREIGN:
         if pattern.match(head):
-            raise InvalidCSV.whole_file("not_a_csv", f"{called} is {kind}, not a CSV file.", hint)
+            raise InvalidCSV.whole_file("not_a_csv", f"{called} is {kind}, not a CSV file or a workbook.", hint)
     if head.startswith(_UTF32_BOMS):
         raise InvalidCSV.whole_file("encoding", "The file is encoded in UTF-32, which is not supported.", _SAVE_AS_UTF8)
     if marked := next((known for known in (UTF8_BOM, *_UTF16) if head.startswith(known.bom)), None):

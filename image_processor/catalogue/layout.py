@@ -5,7 +5,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_processor.catalogue.encoding import Encoding, Source, open_text
 from image_processor.errors import CSVProblem, InvalidCSV, shorten
@@ -19,7 +19,6 @@ DELIMITERS = (",", ";", "\t", "|")
 _HEAD_CHARS = 1_000_000
 _HEAD_RECORDS = 25
 _SAMPLE_RECORDS = 200
-_LISTED_COLUMNS = 30
 
 # A header cell is compared by its letters alone, in lower case: “S. No.”, “S.No”, “ SNO ” are one spelling.
 _MEANINGS = {
@@ -31,7 +30,6 @@ _MEANINGS = {
 }
 _MEANING_OF = {spelling: meaning for meaning, spellings in _MEANINGS.items() for spelling in spellings}
 _REQUIRED = (SERIAL, NAME, URLS)
-_EXPECTED = f"Expected the columns “{SERIAL}” (or “Serial Number”), “{NAME}” and “{URLS}”"
 
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -95,25 +93,63 @@ class _Header:
         return len(set(_meanings(self.cells)) & set(_REQUIRED))
 
 
-def recognise_layout(source: Source, encoding: Encoding, called: str) -> Layout:
-    """Find the header within the first records, and with it the delimiter.
+def recognise_layout(source: Source, encoding: Encoding) -> Layout | None:
+    """Find the assignment's header within the first records, and with it the delimiter; None for another header.
 
-    Raises InvalidCSV when there is none, or when columns are missing, doubled or too many; then it says what was
-    expected and what was found.
+    Raises InvalidCSV when one of its columns is doubled, or when there are too many columns.
     """
     with open_text(source, encoding) as text:
         head = text.read(_HEAD_CHARS)
     lines = io.StringIO(head, newline="").readlines()
     sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
     header = _find_header(head, first_choice=sep[1] if sep else ",")
-    if header is None or not header.recognised:
-        raise _no_header(head, called)
-    columns = _columns(header.cells, header.first_line)
-    end = _LINE_END.search(lines[header.last_line - 1])
-    spaced = _blanks_before_quotes(lines[header.first_line - 1 :], header.delimiter)
-    dialect = Dialect(encoding, header.delimiter, end[0] if end else "\r\n", sep is not None, spaced)
+    columns = assignment_columns(header.cells, header.first_line) if header else None
+    if header is None or columns is None:
+        return None
+    dialect = dialect_of(encoding, lines, header.delimiter, header.first_line, header.last_line)
     titles = _titles(lines[: header.first_line - 1], header.delimiter)
-    return Layout(dialect, header.cells, columns, header.first_line - 1, titles[1:] if sep else titles)
+    if sep:
+        dialect, titles = replace(dialect, sep_line=True), titles[1:]
+    return Layout(dialect, header.cells, columns, header.first_line - 1, titles)
+
+
+def dialect_of(encoding: Encoding, lines: list[str], delimiter: str, first_line: int, last_line: int) -> Dialect:
+    """The dialect of a table, by the first and the last line of its header and the lines that follow."""
+    end = _LINE_END.search(lines[last_line - 1])
+    spaced = _blanks_before_quotes(lines[first_line - 1 :], delimiter)
+    return Dialect(encoding, delimiter, end[0] if end else "\r\n", skip_initial_space=spaced)
+
+
+def assignment_columns(cells: list[str], line: int) -> Columns | None:
+    """The places of the columns if a header is the assignment's, else None.
+
+    Raises InvalidCSV when one of them is doubled, or when there are too many columns.
+    """
+    meanings = _meanings(cells)
+    if not set(_REQUIRED) <= set(meanings):
+        return None
+    refuse_too_many_columns(cells, line)
+    places = {meaning: [at for at, other in enumerate(meanings) if other == meaning] for meaning in _MEANINGS}
+    if problems := [_doubled(name, places[name], cells, line) for name in _REQUIRED if len(places[name]) > 1]:
+        raise InvalidCSV(" ".join(f"{problem.detail} {problem.hint}" for problem in problems), problems)
+    serial, name, urls = (places[meaning][0] for meaning in _REQUIRED)
+    return Columns(len(cells), serial, name, urls, tuple(places[OUTPUT]), tuple(places[ERROR]))
+
+
+def refuse_too_many_columns(cells: Sequence[str], line: int) -> None:
+    """Raise InvalidCSV for a header with more columns than are read."""
+    if len(cells) > MAX_COLUMNS:
+        detail = f"The header has {len(cells):,} columns; at most {MAX_COLUMNS:,} are allowed."
+        hint = "Remove the columns that are not needed."
+        raise InvalidCSV.whole_file("too_many_columns", detail, hint, line=line)
+
+
+def _doubled(meaning: str, places: Sequence[int], cells: list[str], line: int) -> CSVProblem:
+    value = shorten(", ".join(cells[place] for place in places), 200)
+    detail = f"The column “{meaning}” appears {len(places)} times."
+    found = ", ".join(f"“{shorten(cell.strip(), 60)}”" for cell in cells[:30])
+    hint = f"Remove or rename all but one of them; found {found}{', …' * (len(cells) > 30)}."
+    return CSVProblem(line, None, meaning, value, "duplicate_column", detail, hint)
 
 
 def _find_header(head: str, first_choice: str) -> _Header | None:
@@ -141,44 +177,6 @@ def _meanings(cells: Iterable[str]) -> list[str | None]:
 def _titles(lines: Iterable[str], delimiter: str) -> list[tuple[int, str]]:
     texts = ((number, line.strip(delimiter + '"' + " \t\r\n")) for number, line in enumerate(lines, start=1))
     return [(number, shorten(text)) for number, text in texts if text]
-
-
-def _columns(cells: list[str], line: int) -> Columns:
-    if len(cells) > MAX_COLUMNS:
-        detail = f"The header has {len(cells):,} columns; at most {MAX_COLUMNS:,} are allowed."
-        hint = "Remove the columns that are not needed."
-        raise InvalidCSV.whole_file("too_many_columns", detail, hint, line=line)
-    meanings = _meanings(cells)
-    places = {meaning: [at for at, other in enumerate(meanings) if other == meaning] for meaning in _MEANINGS}
-    wrong = [meaning for meaning in _REQUIRED if len(places[meaning]) != 1]
-    if problems := [_column_problem(meaning, places[meaning], cells, line) for meaning in wrong]:
-        raise InvalidCSV(" ".join(problem.detail for problem in problems) + f" {problems[0].hint}", problems)
-    serial, name, urls = (places[meaning][0] for meaning in _REQUIRED)
-    return Columns(len(cells), serial, name, urls, tuple(places[OUTPUT]), tuple(places[ERROR]))
-
-
-def _column_problem(meaning: str, places: Sequence[int], cells: list[str], line: int) -> CSVProblem:
-    found = ", ".join(f"“{shorten(cell.strip(), 60)}”" for cell in cells[:_LISTED_COLUMNS])
-    hint = f"{_EXPECTED}; found {found}{', …' * (len(cells) > _LISTED_COLUMNS)}."
-    value = shorten(", ".join(cells[place] for place in places), 200)
-    if places:
-        detail = f"The column “{meaning}” appears {len(places)} times."
-        return CSVProblem(line, None, meaning, value, "duplicate_column", detail, hint)
-    return CSVProblem(line, None, meaning, value, "missing_column", f"The column “{meaning}” is missing.", hint)
-
-
-def _no_header(head: str, called: str) -> InvalidCSV:
-    first = next((line.strip() for line in head[:10_000].splitlines() if line.strip()), "")
-    if not first:
-        hint = "Check that the export wrote something."
-        return InvalidCSV.whole_file("empty_file", f"{called} contains nothing but empty lines.", hint)
-    return InvalidCSV.whole_file(
-        "no_header",
-        f"No header line was found. {_EXPECTED}; found “{shorten(first)}” in the first line.",
-        "Put the names of the columns into the first line, separated by commas.",
-        line=1,
-        value=first,
-    )
 
 
 def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:

@@ -117,6 +117,7 @@ PROFILES = (
     Profile("woocommerce", ("Тип", "Опубликован", "Изображения"), ("Изображения",), ("Имя",), ("Артикул", "ID")),
 )  # fmt: skip
 
+ASSIGNMENT = Profile("assignment", ())  # recognised by `layout`, which knows the spellings of its columns
 LIST = Profile("list", ())  # addresses alone, one in each line
 
 # Any other table. For every role the best first; languages: English, German, French, Spanish, Italian, Portuguese,

@@ -60,18 +60,27 @@ class Recognised:
         return [column for column in self.columns if column.role == role]
 
 
-def find_table(records: Sequence[Sequence[str]]) -> tuple[int, Recognised]:
+def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> tuple[int, Recognised]:
     """The place of the header among the first 25 of some records, and its columns by the records below it.
 
-    It is the record by which most roles are recognised, the last among equals: Amazon writes its header in two
-    languages. A record that begins with `#` is a remark. Raises ValueError when there is no other record.
+    It is the record that has most of the `wanted` columns, then the one by which most roles are recognised, the last
+    among equals: Amazon writes its header in two languages. A record that begins with `#` is a remark. Raises
+    InvalidCSV when there is no other record.
     """
     tables = [
         (place, recognise(cells, records[place + 1 :]))
         for place, cells in enumerate(records[:_HEADER_RECORDS])
-        if any(cells) and not cells[0].startswith("#")
+        if any(map(str.strip, cells)) and not cells[0].startswith("#")
     ]
-    return max(tables, key=lambda table: (table[1].certainty, table[0]))
+    if not tables:
+        hint = "Check that the export includes the names of the columns."
+        raise InvalidCSV.whole_file("no_header", "No line of the file can be the header of a table.", hint)
+    names = [{column.name for column in found.columns} for _, found in tables]
+    scores = [
+        (sum(name in header for name in wanted), found.certainty, place)
+        for header, (place, found) in zip(names, tables, strict=True)
+    ]
+    return tables[scores.index(max(scores))]
 
 
 def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognised:

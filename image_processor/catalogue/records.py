@@ -67,7 +67,7 @@ def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) 
     records = Records()
     line = layout.lines_above + 1
     with open_table(source, layout) as text:
-        lines = _Lines(text)
+        lines = Lines(text)
         spaced = layout.dialect.skip_initial_space
         reader = csv.reader(lines, strict=True, delimiter=layout.dialect.delimiter, skipinitialspace=spaced)
         try:
@@ -81,7 +81,7 @@ def check_records(source: Source, layout: Layout, max_rows: int, max_urls: int) 
                 line = layout.lines_above + reader.line_num + 1
                 lines.room = MAX_RECORD_CHARS
         except csv.Error as error:
-            raise _broken(str(error), line) from None
+            raise broken(str(error), line) from None
     _refuse_too_many(records, max_rows, layout.columns.width + max_urls + _MORE_SURPLUS)
     return records
 
@@ -94,8 +94,11 @@ def open_table(source: Source, layout: Layout) -> io.TextIOWrapper:
     return text
 
 
-class _Lines:
-    """The lines of a file, for a `csv.reader`. `room`: how many characters the record may still have."""
+class Lines:
+    """The lines of a file, for a `csv.reader`. `room`: how many characters the record may still have.
+
+    Raises csv.Error for a record that is too long, UnicodeError for a NUL character.
+    """
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
@@ -129,7 +132,8 @@ def _refuse_too_many(records: Records, max_rows: int, max_cells: int) -> None:
         )
 
 
-def _broken(error: str, line: int) -> InvalidCSV:
+def broken(error: str, line: int) -> InvalidCSV:
+    """What `csv.reader` says about the record that starts in a line, for people."""
     where = f"In the row that starts in line {line}"
     if "field limit" in error:
         return UploadTooLarge.whole_file(

@@ -12,8 +12,28 @@ from image_processor.urls import starts_like_url
 
 _WARNINGS_PER_KIND = 20
 _NAMED = 10
+NOT_UTF8 = "The file is not UTF-8; it was read as Windows-1252. Check letters with accents."
 # A column of web addresses beside the image URLs is no mistake when its name says so.
 _WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
+
+
+class RowWarnings:
+    """Sentences about rows: of each kind the first twenty, then the number of the others."""
+
+    def __init__(self) -> None:
+        self._sentences: list[str] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, kind: str, sentence: str) -> None:
+        """Add the sentence about one row."""
+        self._counts[kind] += 1
+        if self._counts[kind] <= _WARNINGS_PER_KIND:
+            self._sentences.append(sentence)
+
+    def sentences(self) -> list[str]:
+        """The sentences, in the order of the rows."""
+        more = {kind: count - _WARNINGS_PER_KIND for kind, count in self._counts.items() if count > _WARNINGS_PER_KIND}
+        return [*self._sentences, *(f"In {count:,} more rows {kind}." for kind, count in more.items())]
 
 
 class Repairs:
@@ -23,8 +43,7 @@ class Repairs:
         self._of_file = [*_layout_warnings(layout), *_empty_rows_warning(records)]
         self._neighbour = _suspicious_neighbour(layout)
         self._rows_with_neighbour: list[int] = []
-        self._sentences: list[str] = []
-        self._counts: Counter[str] = Counter()
+        self._of_rows = RowWarnings()
 
     def note(self, row: ProductRow) -> None:
         """Note what was repaired in the row, if anything."""
@@ -39,9 +58,7 @@ class Repairs:
 
     def warnings(self) -> list[str]:
         """The sentences: about the whole file, then about the rows in their order."""
-        more = {kind: count - _WARNINGS_PER_KIND for kind, count in self._counts.items() if count > _WARNINGS_PER_KIND}
-        counted = [f"In {count:,} more rows {kind}." for kind, count in more.items()]
-        return [*self._of_file, *self._neighbour_warning(), *self._sentences, *counted]
+        return [*self._of_file, *self._neighbour_warning(), *self._of_rows.sentences()]
 
     def _neighbour_warning(self) -> list[str]:
         if not (rows := self._rows_with_neighbour):
@@ -50,15 +67,13 @@ class Repairs:
         return [f"{found} If they belong to the images, put quotes round the whole URL list."]
 
     def _add(self, row: ProductRow, kind: str, done: str) -> None:
-        self._counts[kind] += 1
-        if self._counts[kind] <= _WARNINGS_PER_KIND:
-            self._sentences.append(f"Row {row.row}: {kind}; {done}.")
+        self._of_rows.add(kind, f"Row {row.row}: {kind}; {done}.")
 
 
 def _layout_warnings(layout: Layout) -> list[str]:
     warnings = [f"Line {line} was skipped because it is above the header: “{text}”." for line, text in layout.titles]
     if layout.dialect.encoding.name == "cp1252":
-        warnings.insert(0, "The file is not UTF-8; it was read as Windows-1252. Check letters with accents.")
+        warnings.insert(0, NOT_UTF8)
     if layout.dialect.skip_initial_space:
         warnings.append("Blanks between the delimiters and the quotes were removed.")
     if layout.columns.output:

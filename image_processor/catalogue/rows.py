@@ -16,7 +16,7 @@ _BAD_URLS_PER_ROW = 100
 _URL_HINT = "Write one or more URLs that start with http:// or https://, with commas between them."
 
 # Column, value (None: the cell of URLs), code, detail and hint of a problem.
-_Finding = tuple[str | None, str | None, str, str, str]
+Finding = tuple[str | None, str | None, str, str, str]
 _SURPLUS = "The row has more cells than the header has columns, and it is not clear where they belong."
 _QUOTE_HINT = 'Put quotes (") round every name and URL list that contains the delimiter.'
 
@@ -27,11 +27,10 @@ _PLAIN_NUMBER = re.compile(r"[+-](?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?"
 
 
 @dataclass(frozen=True, slots=True)
-class ProductRow:
+class Row:
     """One row: `row` is its place among the data rows (from 1), `line` where it starts in the file (from 1).
 
-    Texts are as in the file (without our own formula guard). `image_urls` holds one entry per slot, `""` for an empty
-    one. A row with `problems` must not be processed. `folded` has all cells of the row.
+    `image_urls` are the URLs to download, in order, `""` for an empty slot. A row with `problems` is not processed.
     """
 
     row: int
@@ -40,6 +39,12 @@ class ProductRow:
     product_name: str
     image_urls: tuple[str, ...]
     problems: tuple[CSVProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow(Row):
+    """One row below the assignment's header. `folded` has all its cells; texts are without our own formula guard."""
+
     folded: FoldedRow
 
 
@@ -49,9 +54,9 @@ def read_row(row: int, line: int, folded: FoldedRow, columns: Columns, max_urls:
     urls = tuple(split_cell(cell)) if folded.certain else ()
     if folded.certain:
         found = [
-            *_text_problems(SERIAL, "Serial number", serial),
-            *_text_problems(NAME, "Product name", name),
-            *_url_problems(urls, max_urls),
+            *text_problems(SERIAL, "Serial number", serial),
+            *text_problems(NAME, "Product name", name),
+            *url_problems(urls, max_urls),
         ]
     else:
         found = [(None, None, "too_many_cells", _SURPLUS, _QUOTE_HINT)]
@@ -72,7 +77,7 @@ def unguard(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and guard(cell[1:]) == cell else cell
 
 
-def _text_problems(column: str, called: str, value: str) -> Iterator[_Finding]:
+def text_problems(column: str, called: str, value: str) -> Iterator[Finding]:
     if not value.strip():
         yield column, value, "empty", f"{called} is empty.", "Fill in the cell, or remove the row."
     elif len(value) > MAX_NAME_CHARS:
@@ -80,7 +85,7 @@ def _text_problems(column: str, called: str, value: str) -> Iterator[_Finding]:
         yield column, value, "too_long", detail, "Shorten it, or look for a quote that is not closed."
 
 
-def _url_problems(urls: Sequence[str], max_urls: int) -> Iterator[_Finding]:
+def url_problems(urls: Sequence[str], max_urls: int) -> Iterator[Finding]:
     if not urls:
         yield URLS, None, "no_url", "There is no image URL.", _URL_HINT
     if len(urls) > max_urls:

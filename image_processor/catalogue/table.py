@@ -1,177 +1,246 @@
 """A table of any shape with columns of images: a shop's export, a spreadsheet, a list of URLs.
 
-Its rows are those of the file; what a column means comes from `recognise`, or from the upload's options.
+Its rows are those of the file; what a column means comes from `recognise`, or from the upload's options. Where the rows
+come from, and how they are written, is left to the two kinds of tables, in a text and in a workbook.
 """
 
-import csv
-import io
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from itertools import islice
+from typing import BinaryIO
 
-from image_processor.catalogue.cells import Entry, entries, replaced
-from image_processor.catalogue.encoding import Encoding, Source, open_text
-from image_processor.catalogue.in_place import records, with_cells
-from image_processor.catalogue.layout import DELIMITERS
-from image_processor.catalogue.profiles import LIST
-from image_processor.catalogue.recognise import Column, Recognised, Role, find_table, given
+from image_processor.catalogue.base import Catalogue, CSVLimits, Failed, Failure, Output, TableOptions, Understood
+from image_processor.catalogue.cells import Entry, entries, is_placeholder, replaced
+from image_processor.catalogue.layout import ERROR, OUTPUT, Dialect
+from image_processor.catalogue.profiles import ASSIGNMENT
+from image_processor.catalogue.recognise import Recognised, Role, given
+from image_processor.catalogue.repairs import RowWarnings
+from image_processor.catalogue.rows import Finding, Row, text_problems, url_problems
+from image_processor.catalogue.writer import DialectWriter
 from image_processor.errors import CSVProblem, shorten
-from image_processor.urls import check_url
 
-_HEAD_CHARS = 1_000_000
-_HEAD_RECORDS = 225  # 25 that may be the header, and 200 below it
-
-
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """What an upload says about its table. Columns are given by their header or by their 1-based number.
-
-    `image_base_url` completes relative paths. `output`: put the new links in place of the old ones or into added
-    columns. `failed`: keep the old link of a failed image, or leave it empty.
-    """
-
-    images_columns: tuple[str, ...] = ()
-    name_column: str | None = None
-    id_column: str | None = None
-    sheet: str | None = None
-    image_base_url: str | None = None
-    output: Literal["add", "replace"] = "replace"
-    failed: Literal["keep", "empty"] = "keep"
+_BASE_HINT = "If it is a path, give the URL that it is below as image_base_url (“Base URL of relative paths”)."
+_SURPLUS = "The row has more cells than the header has columns, so it is not clear which of them hold images."
+_QUOTE_HINT = 'Put quotes (") round every cell that contains the delimiter.'
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
-    """One row with its images: `row` counts the data rows from 1, `line` the lines (or the sheet's rows) from 1.
+class TableRow(Row):
+    """One row. `images` are its entries, by place of the column (from 0) and in order; `cells` are all of it.
 
-    `images` are its entries, by column (from 0) and in order; `problems` says what is wrong with them.
+    `left` are the entries that name no image, such as `n/a`.
     """
 
-    row: int
-    line: int
-    id: str
-    name: str
+    cells: Sequence[str]
     images: tuple[tuple[int, Entry], ...]
-    problems: tuple[CSVProblem, ...]
+    left: tuple[tuple[int, Entry], ...]
 
 
-class Table:
-    """An uploaded table. Made by `read_table`.
+class Table(Catalogue):
+    """A table: `found` are its columns, `header_line` the line of its header (0: a list without one).
 
-    `found` are its columns, `header_line` is the line of the header (0: a list without one), `delimiter` stands between
-    cells (empty for a workbook and a list).
+    A row has more to it when the header is the assignment's: each must have a serial number, a name and an image.
     """
 
-    def __init__(self, found: Recognised, header_line: int, options: TableOptions, delimiter: str = "") -> None:
+    def __init__(self, found: Recognised, header_line: int, limits: CSVLimits, options: TableOptions) -> None:
+        super().__init__(limits)
         self.found = found
         self.header_line = header_line
-        self.delimiter = delimiter
-        self.options = options
-        self._images = [column.number - 1 for column in found.of("images")]
+        self.takes_avif = found.profile.takes_avif
+        self.sheet: str | None = None
+        self._is_strict = found.profile is ASSIGNMENT
+        self._profile = "given" if options.columns else found.profile.key
+        self._output: Output = options.output or ("add" if self._is_strict else "replace")
+        self._failed: Failed = options.failed or ("keep" if self._output == "replace" else "empty")
         self._base_url = options.image_base_url or found.profile.image_base_url
+        self._images = [column.number - 1 for column in found.of("images")]
+        self._results = dict(self._places_of_results())
 
-    def rows(self) -> Iterator[TableRow]:
-        """The rows, in order. One without a name takes that of the row with the same id before it."""
-        name_of_id = "", ""
-        for number, (line, cells, _) in enumerate(self._records(), start=1):
-            id_, name = (self._cell(cells, role) for role in ("id", "name"))
-            if not name and id_ and id_ == name_of_id[0]:
-                name = name_of_id[1]
-            name_of_id = id_, name
-            images = tuple(
-                (place, entry)
-                for place in self._images
-                if place < len(cells)
-                for entry in entries(cells[place], self._base_url)
-            )
-            problems = tuple(self._problems(number, line, images))
-            yield TableRow(number, line, id_ or str(number), name or id_ or str(number), images, problems)
+    def _places_of_results(self) -> Iterator[tuple[int, int]]:
+        """For each column of images the place of the column with its results."""
+        names = [column.name for column in self.found.columns]
+        if self._output == "add":
+            added = len(names)
+            for place, name in zip(self._images, self.added_columns, strict=True):
+                yield place, names.index(name) if name in names else added
+                added += name not in names
+            return
+        new = self.found.profile.import_column
+        for place in self._images:
+            yield place, names.index(new) if new in names else place
 
-    def write(self, urls: Iterable[Sequence[str | None]], destination: BinaryIO) -> None:
-        """Write the table with new addresses: per row one for each image, None for a failed one."""
-        raise NotImplementedError
+    @property
+    def added_columns(self) -> list[str]:
+        """The names of the columns with the new URLs, for `output=add`."""
+        if len(self._images) == 1:
+            return [OUTPUT]
+        return [f"Output {self.found.columns[place].name}" for place in self._images]
 
-    def _records(self) -> Iterator[tuple[int, list[str], str]]:
-        """The line, the cells and the text of each record below the header that is not empty."""
-        raise NotImplementedError
+    @property
+    def understood(self) -> Understood:
+        """How the table was understood."""
+        return Understood(
+            self._profile, self.sheet, self.header_line, self._output, self._failed, self.found.columns,
+            self.found.suggested_images_column,
+        )  # fmt: skip
+
+    # ---- rows -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _records(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """The line and the cells of each record below the header that is not empty."""
+
+    def rows(self, start_after: int = 0) -> Iterator[TableRow]:
+        """The rows after row `start_after`. One without a name takes that of the row before it with the same id."""
+        group = "", ""
+        for number, (line, cells) in enumerate(self._records(), start=1):
+            id_, name = self._cell(cells, "id"), self._cell(cells, "name")
+            if not name and id_ and id_ == group[0]:
+                name = group[1]
+            group = id_, name
+            if number > start_after:
+                yield self._row(number, line, cells, id_, name)
+
+    def _row(self, number: int, line: int, cells: Sequence[str], id_: str, name: str) -> TableRow:
+        found = [
+            (place, entry)
+            for place in self._images
+            if place < len(cells) and cells[place]
+            for entry in entries(cells[place], self._base_url)
+        ]
+        images = tuple(one for one in found if not is_placeholder(one[1].url))
+        left = tuple(one for one in found if is_placeholder(one[1].url)) if len(images) < len(found) else ()
+        urls = tuple(entry.url for _, entry in images)
+        problems = tuple(
+            CSVProblem(line, number, column, shorten(value or "", 200), code, detail, hint)
+            for column, value, code, detail, hint in self._findings(cells, id_, name, images)
+        )
+        if len(urls) > self._limits.max_urls_per_row:
+            urls = ()
+        return TableRow(
+            number, line, id_ if self._is_strict else id_ or str(number), name, urls, problems, cells, images, left
+        )
 
     def _cell(self, cells: Sequence[str], role: Role) -> str:
         return next(
             (cells[column.number - 1].strip() for column in self.found.of(role) if column.number <= len(cells)), ""
         )
 
-    def _problems(self, row: int, line: int, images: Iterable[tuple[int, Entry]]) -> Iterator[CSVProblem]:
-        for place, entry in images:
-            if complaint := check_url(entry.url):
-                name = self.found.columns[place].name
-                hint = "Correct this address, or take it out of the cell."
-                if self._base_url is None and "://" not in entry.url:
-                    hint = "Give the address that such paths belong to as image_base_url."
-                yield CSVProblem(line, row, name, shorten(entry.url, 200), "invalid_url", complaint, hint)
+    def _findings(
+        self, cells: Sequence[str], id_: str, name: str, images: Sequence[tuple[int, Entry]]
+    ) -> Iterator[Finding]:
+        width = len(self.found.columns)
+        if len(cells) > width and any(map(str.strip, cells[width:])):
+            yield None, ", ".join(cells[width:]), "too_many_cells", _SURPLUS, _QUOTE_HINT
+        if self._is_strict:
+            for role, called, value in (("id", "Serial number", id_), ("name", "Product name", name)):
+                yield from text_problems(self.found.of(role)[0].name, called, value)  # type: ignore[arg-type]
+        if images or self._is_strict:
+            for place in self._images:
+                of_column = [entry.url for at, entry in images if at == place]
+                if of_column or self._is_strict:
+                    yield from self._url_findings(self.found.columns[place].name, of_column)
 
-    def _new_cells(self, cells: Sequence[str], urls: Sequence[str | None]) -> dict[int, str]:
-        """The new text of the image cells of a record, by column."""
-        waiting, new = iter(urls), {}
+    def _url_findings(self, column: str, urls: Sequence[str]) -> Iterator[Finding]:
+        for _, url, code, detail, hint in url_problems(urls, self._limits.max_urls_per_row):
+            relative = code == "invalid_url" and self._base_url is None and "://" not in (url or "")
+            yield column, url, code, detail, _BASE_HINT if relative else hint
+
+    def places_of(self, row: TableRow) -> Iterator[tuple[str, int, str]]:
+        """The column, the position in its cell (from 1) and the text of each entry."""
+        before, position = -1, 0
+        for place, entry in row.images:
+            position = position + 1 if place == before else 1
+            before = place
+            yield self.found.columns[place].name, position, row.cells[place][entry.start : entry.end]
+
+    # ---- results --------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def _dialect(self) -> Dialect:
+        """How output.csv and errors.csv are written."""
+
+    def new_cells(self, row: TableRow, urls: Sequence[str | None]) -> dict[int, str]:
+        """The new text of the cells of a row that change, by place."""
+        new: dict[int, str] = {}
+        links = dict(zip(row.images, urls, strict=False))  # a row with too many URLs has none
         for place in self._images:
-            found = entries(cells[place], self._base_url) if place < len(cells) else []
-            links = [next(waiting) or ("" if self.options.failed == "empty" else None) for _ in found]
-            if any(link is not None for link in links):
-                new[place] = replaced(cells[place], found, links)
+            mine = {entry: links[place, entry] for at, entry in row.images if at == place and (at, entry) in links}
+            if self._output == "add":
+                new[self._results[place]] = self._added(row.cells[place] if mine else "", mine)
+            elif mine:
+                self._replace(row.cells[place], place, mine, new)
         return new
 
+    def _added(self, cell: str, links: dict[Entry, str | None]) -> str:
+        keeps = self._failed == "keep"
+        return ", ".join(url or (cell[entry.start : entry.end] if keeps else "") for entry, url in links.items())
 
-class TextTable(Table):
-    """A table in a text file."""
+    def _replace(self, cell: str, place: int, links: dict[Entry, str | None], new: dict[int, str]) -> None:
+        failed = "" if self._failed == "empty" else None
+        text = replaced(cell, list(links), [failed if url is None else url for url in links.values()])
+        if text != cell or self._results[place] != place:
+            new[self._results[place]] = text
 
-    def __init__(self, source: Source, encoding: Encoding, *table: Any) -> None:
-        super().__init__(*table)
-        self._source = source
-        self._encoding = encoding
+    def write_errors(self, failures: Iterable[Failure], destination: BinaryIO) -> None:
+        """Write id, name and images of the failed rows, with only the failed URLs, plus `Error`.
 
-    def write(self, urls: Iterable[Sequence[str | None]], destination: BinaryIO) -> None:
-        """Write the same text with new addresses; every other byte stays."""
-        waiting = iter(urls)
-        destination.write(self._encoding.bom)
-        for line, cells, record in self._all_records():
-            if line > self.header_line and _is_filled(cells):
-                record = with_cells(record, self._new_cells(cells, next(waiting)), self.delimiter or "\0")
-            destination.write(record.encode(self._encoding.name))
+        A row that was invalid when it was uploaded keeps its cells: its owner has to see what to correct.
+        """
+        writer = DialectWriter(destination, self._dialect)
+        columns = [*self.found.of("id"), *self.found.of("name"), *self.found.of("images")]
+        writer.row([*(column.name for column in columns), ERROR])
+        rows = self.rows()
+        for number, urls, error in sorted(failures, key=lambda failure: failure[0]):
+            row = next(row for row in rows if row.row == number)
+            cells = {column.number - 1: _at(row.cells, column.number - 1) for column in columns}
+            if not row.problems:
+                for place in self._images:
+                    failed = [entry.url for at, entry in row.images if at == place and entry.url in urls]
+                    cells[place] = ", ".join(failed)
+            writer.row([*cells.values(), error])
 
-    def _records(self) -> Iterator[tuple[int, list[str], str]]:
-        return (record for record in self._all_records() if record[0] > self.header_line and _is_filled(record[1]))
+    # ---- warnings -------------------------------------------------------------------------------------------------
 
-    def _all_records(self) -> Iterator[tuple[int, list[str], str]]:
-        line = 1
-        with open_text(self._source, self._encoding) as text:
-            for _ in range(self.header_line - 1):  # what is above the header need not be a table
-                above = text.readline()
-                yield line, [], above
-                line += 1
-            pairs = records(text, self.delimiter) if self.delimiter else ((one, [one.strip()]) for one in text)
-            for record, cells in pairs:
-                yield line, cells, record
-                line += max(len(record.splitlines()), 1)
-
-
-def _is_filled(cells: Sequence[str]) -> bool:
-    return any(map(str.strip, cells))
+    def _notes(self) -> "TableNotes":
+        return TableNotes(self)
 
 
-def read_text(source: Source, encoding: Encoding, options: TableOptions) -> TextTable:
-    """The table in a text file."""
-    with open_text(source, encoding) as text:
-        head = text.read(_HEAD_CHARS)
-    lines = head.splitlines()
-    if _is_list(lines):
-        column = Column(1, "", "images", "values", lines[0].strip())
-        return TextTable(source, encoding, Recognised(LIST, (column,)), 0, options, "")
-    candidates = [(delimiter, *_header(head, delimiter)) for delimiter in DELIMITERS]
-    delimiter, line, found = max(candidates, key=lambda one: (one[2].certainty, len(one[2].columns)))
-    return TextTable(source, encoding, _as_given(found, options), line, options, delimiter)
+class TableNotes:
+    """The warnings about the rows of a table."""
+
+    def __init__(self, table: Table, *about_file: str) -> None:
+        self._columns = table.found.columns
+        self._most = table.found.profile.most_images
+        self._about_file = about_file
+        self._of_rows = RowWarnings()
+
+    def note(self, row: TableRow) -> None:
+        """Note the entries that were left as they are, and lists that are too long for the platform."""
+        for place, entry in row.left:
+            left = f"“{shorten(entry.url)}” in “{self._columns[place].name}” is not a URL and stays as it is."
+            self._of_rows.add("an entry is not a URL and stays as it is", f"Row {row.row}: {left}")
+        if self._most and len(row.images) > self._most:
+            for place in {place for place, _ in row.images}:
+                count = sum(at == place for at, _ in row.images)
+                if count > self._most:
+                    self._note_long_list(row.row, place, count)
+
+    def _note_long_list(self, row: int, place: int, count: int) -> None:
+        sentence = f"“{self._columns[place].name}” has {count} images; the platform takes at most {self._most}."
+        self._of_rows.add(f"a list has more than {self._most} images", f"Row {row}: {sentence}")
+
+    def warnings(self) -> list[str]:
+        """The sentences: about the file, then about the rows."""
+        return [*self._about_file, *self._of_rows.sentences()]
 
 
-def _as_given(found: Recognised, options: TableOptions) -> Recognised:
+def as_given(found: Recognised, options: TableOptions) -> Recognised:
+    """The columns with the roles that the options give them. Raises InvalidCSV for columns that do not exist."""
     roles: dict[Role, tuple[str | None, ...]] = {
-        "images": options.images_columns, "name": (options.name_column,), "id": (options.id_column,)
+        "images": options.images_column, "name": (options.name_column,), "id": (options.id_column,)
     }  # fmt: skip
     for role, columns in roles.items():
         if chosen := [column for column in columns if column]:
@@ -179,21 +248,5 @@ def _as_given(found: Recognised, options: TableOptions) -> Recognised:
     return found
 
 
-def _is_list(lines: Sequence[str]) -> bool:
-    """Whether the file is a plain list of addresses, one in each line."""
-    filled = [line.strip() for line in lines if line.strip()]
-    return bool(filled) and all(line.startswith(("http://", "https://")) for line in filled)
-
-
-def _header(head: str, delimiter: str) -> tuple[int, Recognised]:
-    """The line of the header, and its columns, if this is the delimiter."""
-    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
-    found: list[tuple[int, list[str]]] = []
-    try:
-        while len(found) < _HEAD_RECORDS:
-            line = reader.line_num + 1
-            found.append((line, next(reader)))
-    except (StopIteration, csv.Error):  # the end, or a monstrous cell; what was read before counts
-        pass
-    place, recognised = find_table([cells for _, cells in found])
-    return found[place][0], recognised
+def _at(cells: Sequence[str], place: int) -> str:
+    return next(islice(cells, place, None), "")

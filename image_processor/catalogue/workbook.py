@@ -10,7 +10,8 @@ import io
 import posixpath
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -25,17 +26,14 @@ _RELATION: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relat
 
 # A cell of a sheet: its attributes, its place, what it holds.
 _CELL = rb"<((?:\w+:)?)c(\s[^>]*?\br=\"(%s)(\d+)\"[^>]*?)(?:/>|>(.*?)</\1c>)"
+_ROW = re.compile(rb"<((?:\w+:)?)row(\s[^>]*?\br=\"(\d+)\"[^>]*?)(?:/>|>(.*?)</\1row>)", re.DOTALL)
+_NO_PLACE = re.compile(rb"<(?:\w+:)?c(?=[\s>/])(?![^>]*\sr=\")")
 _LINK = re.compile(rb"<(?:\w+:)?hyperlink\s[^>]*>")
 _ATTRIBUTE = re.compile(rb"([\w:]+)\s*=\s*\"([^\"]*)\"")
 _FORMULA_URL = re.compile(r"\b(?:IMAGE|HYPERLINK)\(\s*\"((?:[^\"]|\"\")*+)\"", re.IGNORECASE)
 _FORMULA = re.compile(rb"<(?:\w+:)?f\b[^>]*>([^<]*)</")
 
 Place = tuple[int, int]
-
-
-def is_workbook(data: bytes) -> bool:
-    """Whether a file begins like a workbook: a ZIP archive, or a compound file of older Office programs."""
-    return data.startswith((b"PK\x03\x04", _OLE))
 
 
 class Workbook:
@@ -51,22 +49,43 @@ class Workbook:
         self._book = self._open()
         self.sheet_names: list[str] = self._book.sheet_names
 
-    @cached_property
-    def is_editable(self) -> bool:
-        """Whether `with_cells` can be used: for xlsx and xlsm."""
-        return self._data.startswith(b"PK") and "xl/workbook.xml" in self._archive.namelist()
+    def is_editable(self, sheet: str) -> bool:
+        """Whether `with_cells` can be used: for xlsx and xlsm whose cells say where they are, as those of Excel do."""
+        return self._is_xlsx and not _NO_PLACE.search(self._archive.read(self._path_of(sheet)))
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether pictures are embedded in the workbook."""
+        return self._is_zip and any(
+            "/media/" in name or name.startswith("Pictures/") for name in self._archive.namelist()
+        )
 
     def rows(self, sheet: str) -> Iterator[list[str]]:
-        """The rows of a sheet as text, with the address of a link instead of its text."""
-        links = self._links(sheet)
-        for row, cells in enumerate(self._book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)):
-            yield [links.get((row, column)) or _text(cell) for column, cell in enumerate(cells)]
+        """The rows of a sheet as text."""
+        cells = self._book.get_sheet_by_name(sheet)
+        before = [""] * (cells.start or (0, 0))[1]  # calamine begins with the first column that is used
+        return (before + [_text(value) for value in row] for row in cells.iter_rows())
 
-    def with_cells(self, sheet: str, new: Mapping[Place, str]) -> bytes:
-        """The workbook with new text in some cells of a sheet, or a new address where the cell is a link."""
+    def links(self, sheet: str) -> dict[Place, str]:
+        """The URLs behind the cells of a sheet: hyperlinks, and the formulas IMAGE and HYPERLINK."""
+        if not self._is_xlsx:
+            return {}
+        path = self._path_of(sheet)
+        xml = self._archive.read(path)
+        links = {place: url for place, (url, _) in self._hyperlinks(path, xml).items()}
+        for cell in _cells(rb"[A-Z]+").finditer(xml) if b"<f" in xml else ():
+            if url := _formula_url(cell[5] or b""):
+                links[_place(cell[3], cell[4])] = url[1]
+        return links
+
+    def with_cells(self, sheet: str, new: Mapping[Place, str], kept: Container[Place] = ()) -> bytes:
+        """The workbook with new text in some cells of a sheet; for links and formulas of IMAGE, with the new URL.
+
+        `kept`: cells whose text stays, and only the link behind it changes. Cells that do not exist are added.
+        """
         path = self._path_of(sheet)
         relations = _relations_path(path)
-        changed = {path: self._changed_sheet(sheet, new)}
+        changed = {path: self._changed_sheet(sheet, new, kept)}
         if relations in self._archive.namelist():
             changed[relations] = self._changed_relations(sheet, new)
         result = io.BytesIO()
@@ -79,7 +98,7 @@ class Workbook:
     # ---- reading --------------------------------------------------------------------------------------------------
 
     def _check_size(self) -> None:
-        if not self._data.startswith(b"PK"):
+        if not self._is_zip:
             return
         try:
             unpacked = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(self._data)).infolist())
@@ -112,6 +131,14 @@ class Workbook:
 
     # ---- the XML of xlsx and xlsm ---------------------------------------------------------------------------------
 
+    @property
+    def _is_zip(self) -> bool:
+        return self._data.startswith(b"PK")
+
+    @property
+    def _is_xlsx(self) -> bool:
+        return self._is_zip and "xl/workbook.xml" in self._archive.namelist()
+
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(self._data))
@@ -136,18 +163,6 @@ class Workbook:
             for one in relations
         }
 
-    def _links(self, sheet: str) -> dict[Place, str]:
-        """The addresses behind the cells of a sheet: hyperlinks, and the formulas IMAGE and HYPERLINK."""
-        if not self.is_editable:
-            return {}
-        path = self._path_of(sheet)
-        xml = self._archive.read(path)
-        links = {place: url for place, (url, _) in self._hyperlinks(path, xml).items()}
-        for cell in _cells(rb"[A-Z]+").finditer(xml) if b"<f" in xml else ():
-            if url := _formula_url(cell[5] or b""):
-                links[_place(cell[3], cell[4])] = url[1]
-        return links
-
     def _hyperlinks(self, path: str, xml: bytes) -> dict[Place, tuple[str, str]]:
         """The address of each linked cell, and the id of its relation."""
         targets = self._targets(path)
@@ -160,28 +175,16 @@ class Workbook:
                 found[_place(first[1].encode(), first[2].encode())] = targets[relation], relation
         return found
 
-    def _changed_sheet(self, sheet: str, new: Mapping[Place, str]) -> bytes:
-        path = self._path_of(sheet)
-        xml = self._archive.read(path)
-        linked = self._hyperlinks(path, xml)
-        columns = {_letters(column).encode() for _, column in new}
+    def _changed_sheet(self, sheet: str, new: Mapping[Place, str], kept: Container[Place]) -> bytes:
+        by_row: dict[int, dict[int, str]] = defaultdict(dict)
+        for (row, column), text in new.items():
+            by_row[row][column] = text
 
-        def change(cell: "re.Match[bytes]") -> bytes:
-            place = _place(cell[3], cell[4])
-            text = new.get(place)
-            if text is None:
-                return cell[0]
-            if url := _formula_url(cell[5] or b""):
-                return cell[0].replace(_in_formula(url[1]), _in_formula(text))
-            if place in linked and linked[place][0].encode() not in cell[0]:
-                return cell[0]  # its text is another one, and stays
-            prefix, attributes = cell[1], re.sub(rb"\s+t=\"[^\"]*\"", b"", cell[2])
-            shown = escape(text).encode()
-            return b'<%bc%b t="inlineStr"><%bis><%bt xml:space="preserve">%b</%bt></%bis></%bc>' % (
-                prefix, attributes, prefix, prefix, shown, prefix, prefix, prefix,
-            )  # fmt: skip
+        def change(match: "re.Match[bytes]") -> bytes:
+            row = int(match[3]) - 1
+            return _changed_row(match, row, by_row[row], kept) if row in by_row else match[0]
 
-        return _cells(b"|".join(sorted(columns))).sub(change, xml)
+        return _ROW.sub(change, self._archive.read(self._path_of(sheet)))
 
     def _changed_relations(self, sheet: str, new: Mapping[Place, str]) -> bytes:
         path = self._path_of(sheet)
@@ -195,6 +198,36 @@ class Workbook:
             return tag[0] if text is None else re.sub(rb"Target=\"[^\"]*\"", lambda _: target, tag[0])
 
         return re.sub(rb"<(?:\w+:)?Relationship\s[^>]*>", change, content)
+
+
+def _changed_row(match: "re.Match[bytes]", row: int, texts: Mapping[int, str], kept: Container[Place]) -> bytes:
+    """A row with new text in some columns. `match` is one of `_ROW`."""
+    missing = dict(sorted(texts.items()))
+    prefix = match[1]
+    cells: list[bytes] = []
+    for cell in _cells(rb"[A-Z]+").finditer(match[4] or b""):
+        column = _place(cell[3], cell[4])[1]
+        cells += [_new_cell(prefix, row, before, missing.pop(before)) for before in list(missing) if before < column]
+        text = missing.pop(column, None)
+        cells.append(cell[0] if text is None else _changed_cell(cell, text, (row, column) in kept))
+    cells += [_new_cell(prefix, row, column, text) for column, text in missing.items()]
+    return b"<%brow%b>%b</%brow>" % (prefix, match[2], b"".join(cells), prefix)
+
+
+def _changed_cell(cell: "re.Match[bytes]", text: str, keeps_text: bool) -> bytes:
+    if url := _formula_url(cell[5] or b""):
+        return cell[0].replace(_in_formula(url[1]), _in_formula(text))
+    return cell[0] if keeps_text else _inline(cell[1], re.sub(rb"\s+t=\"[^\"]*\"", b"", cell[2]), text)
+
+
+def _new_cell(prefix: bytes, row: int, column: int, text: str) -> bytes:
+    return _inline(prefix, f' r="{_letters(column)}{row + 1}"'.encode(), text) if text else b""
+
+
+def _inline(prefix: bytes, attributes: bytes, text: str) -> bytes:
+    return b'<%bc%b t="inlineStr"><%bis><%bt xml:space="preserve">%b</%bt></%bis></%bc>' % (
+        prefix, attributes, prefix, prefix, escape(text).encode(), prefix, prefix, prefix,
+    )  # fmt: skip
 
 
 def _text(value: Any) -> str:

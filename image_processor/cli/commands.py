@@ -61,6 +61,8 @@ Examples:
   flask --app app process catalogue.csv -o output.csv
   flask --app app process catalogue.csv -o output.csv --quality 60 --format webp
   flask --app app process catalogue.csv -o output.csv --on-invalid skip --errors errors.csv
+  flask --app app process shopify.csv -o shopify-new.csv --replacements replacements.csv
+  flask --app app process products.xlsx -o products-new.xlsx --images-column "Photo link"
   flask --app app process catalogue.csv --dry-run
   flask --app app process --resume 5ba9aab8-b23c-4152-9290-1da736f716cf -o output.csv
   curl -s https://shop.example/export.csv | flask --app app process - -o - > output.csv
@@ -68,17 +70,47 @@ Examples:
 \b
 Exit codes:
   0  every image was compressed
-  1  some images failed: their slots in output.csv are empty, --errors has the reasons
+  1  some images failed: their old URLs stay, or their slots are empty (see --failed); --errors has the reasons
   2  the file or an option is not valid; nothing was stored"""
 )
 @click.argument("catalogue", type=click.File("rb"), required=False)
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), help="Path of output.csv; - for stdout."
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Path of the result: a CSV, or .xlsx or .xlsm for a workbook; - for stdout.",
 )
 @click.option(
     "--errors",
     type=click.Path(dir_okay=False),
     help="Path of errors.csv: the rows that failed, to correct and process again.",
+)
+@click.option(
+    "--replacements",
+    type=click.Path(dir_okay=False),
+    help="Path of replacements.csv: every image with its old and its new URL.",
+)
+@click.option(
+    "--images-column",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column of images, by its header or its number; repeatable. By default it is recognised, like the next two.",
+)
+@click.option("--name-column", metavar="COLUMN", help="The column of product names.")
+@click.option("--id-column", metavar="COLUMN", help="The column of ids.")
+@click.option("--sheet", help="The sheet of a workbook.")
+@click.option("--image-base-url", metavar="URL", help="The URL that relative paths of images are below.")
+@click.option(
+    "--new-urls",
+    "output",
+    type=click.Choice(["add", "replace"]),
+    help="Where new URLs are put: in an added column, or in the place of the old ones.",
+)
+@click.option(
+    "--failed",
+    type=click.Choice(["keep", "empty"]),
+    help="For an image that failed: keep its old URL, or leave it empty.",
 )
 @click.option("--quality", type=click.IntRange(1, 95), help="Encoder quality, 1 to 95.")
 @click.option("--max-dimension", type=click.IntRange(0, 65_500), help="Longest side in pixels; 0 never resizes.")
@@ -96,33 +128,43 @@ Exit codes:
 @_exits_with_errors
 def process(
     catalogue: BinaryIO | None,
-    output: str | None,
+    target: str | None,
     errors: str | None,
+    replacements: str | None,
     dry_run: bool,
     resume: str | None,
     **options: Any,
 ) -> None:
-    """Compress the images of CATALOGUE (a CSV file; - for stdin) and write the same CSV with their new URLs.
+    """Compress the images of CATALOGUE (a CSV, a workbook or a list of URLs; - for stdin); write it with the new URLs.
 
     No server is needed. If one is running, it processes the job and this command waits for it.
     """
     if (catalogue is None) == (resume is None):
         raise click.UsageError("Pass either a CATALOGUE or --resume REQUEST_ID.")
-    if output is None and not dry_run:
+    options = {name: value for name, value in options.items() if value not in (None, ())}
+    if target is None and not dry_run:
         raise click.UsageError("Pass the path of the result: -o output.csv.")
     if catalogue is not None and dry_run:
-        _check(catalogue)
+        _check(catalogue, options)
         return
-    for path in (output, errors):
+    for path in (target, errors, replacements):
         _check_folder(path)
-    request_id = resume or _accept(catalogue, {name: value for name, value in options.items() if value is not None})
+    request_id = resume or _accept(catalogue, options)
     _services().queries.job(request_id)
-    sys.exit(AttendedRun(_services(), request_id, output or STDOUT, errors).run())
+    sys.exit(AttendedRun(_services(), request_id, target or STDOUT, errors, replacements).run())
 
 
-def _check(catalogue: BinaryIO) -> None:
-    """The dry run: all problems, or the numbers of a valid catalogue."""
-    found = _services().uploads.read(_read(catalogue), _name(catalogue))
+def _check(catalogue: BinaryIO, options: dict[str, Any]) -> None:
+    """The dry run: how the table was understood, and all problems or the numbers of a valid catalogue."""
+    uploads = _services().uploads
+    chosen = uploads.options(**options)
+    found = uploads.read(_read(catalogue), _name(catalogue), chosen)
+    understood = found.understood
+    if understood.profile != "assignment":
+        columns = [(str(one.number), one.name, one.role or "–", one.example) for one in understood.columns]
+        click.echo(_table(("COLUMN", "NAME", "USED AS", "EXAMPLE"), columns), err=True)
+    for warning in uploads.warnings(found, chosen, _base_url()):
+        click.echo(f"Warning: {escaped(warning)}", err=True)
     if found.problems:
         raise InvalidCSV(f"Rows: {found.row_count}, problems: {len(found.problems)}.", found.problems)
     click.echo(

@@ -19,7 +19,7 @@ import click
 
 from image_processor.errors import StoreUnavailable
 from image_processor.jobs import Services, live_message
-from image_processor.store import DeliveryState, Job, JobStatus, Outcome
+from image_processor.store import OUTPUT_NAME, WORKBOOK_NAME, DeliveryState, Job, JobStatus, Outcome
 
 STDOUT = "-"
 SOME_FAILED = 1
@@ -43,6 +43,7 @@ class AttendedRun:
     request_id: str
     output: str
     errors: str | None
+    replacements: str | None = None
 
     def run(self) -> int:
         """Run or watch the job until it is done; return the exit code.
@@ -122,8 +123,13 @@ class AttendedRun:
         if job.status == JobStatus.FAILED:
             click.echo(f"Error: {job.message}", err=True)
             return
-        with self.services.queries.output_csv(job.id)[0].open("rb") as result:
+        as_workbook = job.workbook and Path(self.output).suffix.lower() in (".xlsx", ".xlsm")
+        with self.services.queries.output(job.id, WORKBOOK_NAME if as_workbook else OUTPUT_NAME)[0].open(
+            "rb"
+        ) as result:
             _copy(result, self.output)
+        if self.replacements is not None:
+            _copy(self.services.queries.replacements_csv(job.id)[0], self.replacements)
         if self.errors is not None:
             _copy(self.services.queries.errors_csv(job.id)[0], self.errors)
         click.echo(f"{job.message} Job {job.id}, {self.output}", err=self.output == STDOUT)

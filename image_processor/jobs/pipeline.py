@@ -5,13 +5,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from image_processor.catalogue import CSVLimits, ProductCSV, ProductRow, read_products, write_output
+from image_processor.catalogue import Catalogue, CSVLimits, Row, TableOptions, read_catalogue
 from image_processor.download import direct_link
 from image_processor.errors import UploadGone
 from image_processor.jobs.image_job import ImageJob
-from image_processor.jobs.status import final_message, grouped, outcome_of, output_urls, product_status, webhook_payload
+from image_processor.jobs.status import final_message, outcome_of, output_urls, product_status, webhook_payload
 from image_processor.logs import with_http_request_id
 from image_processor.store import (
+    WORKBOOK_NAME,
     Job,
     Jobs,
     JobStatus,
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 # Inserted in one transaction, so that others need not wait long. A row is never split.
 ROWS_PER_CHUNK = 250
 IMAGES_PER_CHUNK = 2_000
-ROWS_PER_PAGE = 250
 IMAGES_PER_PAGE = 250
 
 
@@ -72,13 +72,13 @@ class Pipeline:
         if job is not None and not job.done:
             self._end(job, JobStatus.FAILED, message)
 
-    def _read_catalogue(self, job: Job) -> ProductCSV:
+    def _read_catalogue(self, job: Job) -> Catalogue:
         path = self.storage.upload_path(job.id)
         if not path.exists():
             raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
-        return read_products(path, self.csv_limits)
+        return read_catalogue(path, self.csv_limits, TableOptions(**job.table_options))
 
-    def _insert_products(self, job: Job, catalogue: ProductCSV) -> None:
+    def _insert_products(self, job: Job, catalogue: Catalogue) -> None:
         rows = catalogue.rows(start_after=self.products.last_row(job.id))
         for chunk in _chunks(map(_new_product, rows)):
             self.products.insert(job.id, chunk)
@@ -110,22 +110,22 @@ class Pipeline:
             yield from images
             last = images[-1].id
 
-    def _write_output(self, job: Job, catalogue: ProductCSV) -> None:
+    def _write_output(self, job: Job, catalogue: Catalogue) -> None:
         rows = self._output_rows(job.id)
-        self.storage.write_output(job.id, lambda file: write_output(catalogue, rows, file))
+        self.storage.write_output(job.id, lambda file: catalogue.write_output(rows, file))
+        if job.workbook:
+            again = self._output_rows(job.id)
+            self.storage.write_output(job.id, lambda file: catalogue.write_workbook(again, file), WORKBOOK_NAME)
 
     def _output_rows(self, job_id: str) -> Iterator[list[str | None]]:
         """The output URLs of each row, in order. They are recorded, too, page by page."""
-        row = 0
-        while products := self.products.page(job_id, after_row=row, limit=ROWS_PER_PAGE):
-            images = self.products.images_of([product.id for product in products])
+        for page in self.products.with_images(job_id):
             outputs = [
-                ProductOutput(product.id, output_urls(product, of_product), product_status(product, of_product))
-                for product, of_product in grouped(products, images)
+                ProductOutput(product.id, output_urls(product, images), product_status(product, images))
+                for product, images in page
             ]
             self.products.save_outputs(outputs)
             yield from (output.output_image_urls for output in outputs)
-            row = products[-1].row
 
     def _finish(self, job: Job) -> None:
         finished = self.jobs.get(job.id)
@@ -158,7 +158,7 @@ def _chunks(products: Iterable[NewProduct]) -> Iterator[list[NewProduct]]:
         yield chunk
 
 
-def _new_product(row: ProductRow) -> NewProduct:
+def _new_product(row: Row) -> NewProduct:
     if row.problems:
         error = " ".join(problem.detail for problem in row.problems)
         return NewProduct(row.row, row.serial_number, row.product_name, list(row.image_urls), [], error)

@@ -7,13 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from image_processor.catalogue import CSVLimits, read_products, write_errors
+from image_processor.catalogue import Catalogue, CSVLimits, TableOptions, read_catalogue, write_replacements
 from image_processor.errors import InvalidOption, NotFound, NotReady
 from image_processor.jobs.status import MAX_IMAGES, MAX_PRODUCTS, StatusBody, etag, product_bodies, status_body
 from image_processor.store import (
+    OUTPUT_NAME,
+    WORKBOOK_NAME,
     Health,
     ImageFilter,
     Job,
@@ -114,12 +117,16 @@ class Queries:
         """The webhook deliveries of a job with all their attempts, oldest first."""
         return self._outbox.deliveries(self.job(job_id).id)
 
-    def output_csv(self, job_id: str) -> tuple[Path, Job]:
-        """The path of the output.csv of a job. Raises NotReady while it is not written."""
+    def output(self, job_id: str, name: str = OUTPUT_NAME) -> tuple[Path, Job]:
+        """The path of the output.csv (or .xlsx) of a job. Raises NotReady while it is not written."""
         job = self.job(job_id)
-        path = self._storage.output_path(job.id)
+        if name == WORKBOOK_NAME and job.workbook is None:
+            raise NotFound(
+                f"The upload of job {job.id} was not an Excel workbook (xlsx, xlsm); its result is output.csv."
+            )
+        path = self._storage.output_path(job.id, name)
         if not path.exists():
-            raise _not_ready(job, "output.csv")
+            raise _not_ready(job, name)
         return path, job
 
     def errors_csv(self, job_id: str) -> tuple[BinaryIO, Job]:
@@ -128,16 +135,38 @@ class Queries:
         Raises NotReady while the job is not done.
         """
         job = self.job(job_id)
+        catalogue = self._catalogue(job, "errors.csv")
+        return _file(lambda file: catalogue.write_errors(self._listings.failures(job.id), file)), job
+
+    def replacements_csv(self, job_id: str) -> tuple[BinaryIO, Job]:
+        """A CSV file of every image: where it is in the catalogue, its old and its new URL, and its error.
+
+        Raises NotReady while the job is not done.
+        """
+        job = self.job(job_id)
+        catalogue = self._catalogue(job, "replacements.csv")
+        return _file(lambda file: write_replacements(self._replacements(job, catalogue), file)), job
+
+    def _replacements(self, job: Job, catalogue: Catalogue) -> Iterator[tuple[object, ...]]:
+        products = chain.from_iterable(self._products.with_images(job.id))
+        for row, (product, of_product) in zip(catalogue.rows(), products, strict=False):
+            images = {image.position: image for image in of_product}
+            for position, (column, place, text) in enumerate(catalogue.places_of(row), start=1):
+                image = images.get(position)
+                if image:
+                    yield row.row, column, place, text, image.output_url, image.error_detail
+                elif text:
+                    yield row.row, column, place, text, None, product.error
+
+    def _catalogue(self, job: Job, what: str) -> Catalogue:
+        """The uploaded catalogue of a job that is done."""
         if not job.done:
-            raise _not_ready(job, "errors.csv")
+            raise _not_ready(job, what)
+        path, options = self._storage.upload_path(job.id), TableOptions(**job.table_options)
         try:
-            catalogue = read_products(self._storage.upload_path(job.id), self._csv_limits)
+            return read_catalogue(path, self._csv_limits, options)
         except FileNotFoundError as error:
-            raise NotFound("The uploaded catalogue is no longer kept, so there is no errors.csv.") from error
-        file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=1_000_000))
-        write_errors(catalogue, self._listings.failures(job.id), file)
-        file.seek(0)
-        return file, job
+            raise NotFound(f"The uploaded catalogue is no longer kept, so there is no {what}.") from error
 
     def files(self, job_id: str) -> tuple[Iterator[tuple[Path, str]], Job]:
         """The path of every compressed image of a job, and a readable name for it.
@@ -152,6 +181,14 @@ class Queries:
             for image, product in self._listings.files(job.id)
         )
         return ((path, name) for path, name in files if path.exists()), job
+
+
+def _file(write: Callable[[BinaryIO], None]) -> BinaryIO:
+    """A temporary file that `write` has filled."""
+    file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=1_000_000))
+    write(file)
+    file.seek(0)
+    return file
 
 
 def _not_ready(job: Job, what: str) -> NotReady:

@@ -1,6 +1,6 @@
 """The status of a job in the API: response classes, which the OpenAPI document is made from, messages and links."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from image_processor.store import (
+    OUTPUT_NAME,
     PROCESSING_MESSAGE,
+    WORKBOOK_NAME,
     ImageStatus,
     Job,
     JobStatus,
@@ -17,6 +19,7 @@ from image_processor.store import (
     ProductImage,
     ProductStatus,
     WebhookDelivery,
+    grouped,
 )
 
 MAX_PRODUCTS = 100
@@ -57,6 +60,13 @@ class Options(BaseModel):
     max_dimension: int = Field(description="Longest side of a result in pixels; 0 for no limit.")
     format: str = Field(description="Format of the results; `keep` keeps each image's own.")
     on_invalid: str = Field(description="What to do with invalid rows: `reject` or `skip`.")
+    images_column: list[str] = Field(default=[], description="The columns of images, by name or number.")
+    name_column: str | None = Field(default=None, description="The column of product names.")
+    id_column: str | None = Field(default=None, description="The column of ids.")
+    sheet: str | None = Field(default=None, description="The sheet of a workbook.")
+    image_base_url: str | None = Field(default=None, description="What relative paths are below.")
+    output: str = Field(default="add", description="Where new URLs are put: `add` a column, or `replace` the old ones.")
+    failed: str = Field(default="empty", description="For a failed image: `keep` its old URL, or leave it `empty`.")
 
 
 class ImageErrorBody(BaseModel):
@@ -118,8 +128,10 @@ class Links(BaseModel):
     self: str
     html: str
     images: str
+    output: str = Field(description="The result in the format of the upload: output.csv or output.xlsx.")
     output_csv: str
     errors_csv: str
+    replacements_csv: str
     images_zip: str
     cancel: str
     retry: str
@@ -171,7 +183,7 @@ def status_body(
         counts=Counts.model_validate(job, from_attributes=True),
         progress=_progress(job),
         bytes=_bytes(job),
-        options=Options.model_validate(job, from_attributes=True),
+        options=_options(job),
         created_at=timestamp(job.created_at) or "",
         started_at=timestamp(job.started_at),
         completed_at=timestamp(job.completed_at),
@@ -179,19 +191,30 @@ def status_body(
         products=list(products),
         products_truncated=len(products) < job.row_count or listed < job.total,
         webhook=_webhook(job, deliveries),
-        links=links(job.base_url, job.id),
+        links=_links(job),
     )
 
 
-def links(base_url: str, job_id: str) -> Links:
+def _links(job: Job) -> Links:
+    return links(job.base_url, job.id, is_workbook=job.workbook is not None)
+
+
+def _options(job: Job) -> Options:
+    own = {name: getattr(job, name) for name in ("quality", "max_dimension", "format", "on_invalid")}
+    return Options(**own, **job.table_options)
+
+
+def links(base_url: str, job_id: str, *, is_workbook: bool = False) -> Links:
     """The URLs of everything that belongs to a job."""
     resource = f"{base_url}/api/v1/requests/{job_id}"
     return Links(
         self=resource,
         html=f"{base_url}/requests/{job_id}",
         images=f"{resource}/images",
-        output_csv=f"{resource}/output.csv",
+        output=f"{resource}/{WORKBOOK_NAME if is_workbook else OUTPUT_NAME}",
+        output_csv=f"{resource}/{OUTPUT_NAME}",
         errors_csv=f"{resource}/errors.csv",
+        replacements_csv=f"{resource}/replacements.csv",
         images_zip=f"{resource}/images.zip",
         cancel=f"{resource}/cancel",
         retry=f"{resource}/retry",
@@ -209,7 +232,7 @@ def webhook_payload(job: Job) -> dict[str, Any]:
         "message": job.message,
         "counts": Counts.model_validate(job, from_attributes=True).model_dump(),
         "bytes": _bytes(job).model_dump(),
-        "links": links(job.base_url, job.id).model_dump(),
+        "links": _links(job).model_dump(),
     }
     kind = f"request.{job.status.lower()}"
     return {"type": kind, "timestamp": at, "request_id": job.id, "status": job.status, "data": data}
@@ -326,16 +349,6 @@ def _webhook(job: Job, deliveries: Sequence[WebhookDelivery]) -> WebhookBody | N
 def product_bodies(products: Sequence[Product], images: Sequence[ProductImage]) -> list[ProductBody]:
     """Products with their images, which are in the order of rows and positions."""
     return [_product_body(product, of_product) for product, of_product in grouped(products, images)]
-
-
-def grouped(
-    products: Sequence[Product], images: Sequence[ProductImage]
-) -> Iterator[tuple[Product, list[ProductImage]]]:
-    """Each product with its images."""
-    by_product: dict[int, list[ProductImage]] = {}
-    for image in images:
-        by_product.setdefault(image.product_id, []).append(image)
-    return ((product, by_product.get(product.id, [])) for product in products)
 
 
 def _product_body(product: Product, images: Sequence[ProductImage]) -> ProductBody:

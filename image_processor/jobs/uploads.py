@@ -3,11 +3,11 @@
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PureWindowsPath
 from typing import Any
 
-from image_processor.catalogue import CSVLimits, ProductCSV, read_products, sample_csv
+from image_processor.catalogue import Catalogue, CSVLimits, TableOptions, read_catalogue, sample_csv
 from image_processor.errors import (
     IdempotencyMisuse,
     InvalidCSV,
@@ -20,10 +20,12 @@ from image_processor.errors import (
 from image_processor.jobs.webhook import SECRET_FORM, valid_secret
 from image_processor.logs import http_request_id
 from image_processor.store import Health, Job, Jobs, JobStatus, Storage
-from image_processor.urls import check_url
+from image_processor.urls import check_url, is_public
 
 MAX_KEY_LENGTH = 255
 RETRY_SECONDS = 10
+
+_OF_TABLE = {field.name for field in fields(TableOptions)}
 
 # The images under static/samples/.
 SAMPLE_PRODUCTS = (
@@ -37,7 +39,7 @@ SAMPLE_PRODUCTS = (
 
 @dataclass(frozen=True, slots=True)
 class UploadOptions:
-    """The options of one upload, as columns of its job."""
+    """The options of one upload. `table` says what its columns mean and how its result is written."""
 
     quality: int
     max_dimension: int
@@ -46,6 +48,7 @@ class UploadOptions:
     webhook_url: str | None = None
     webhook_secret: str | None = None
     idempotency_key: str | None = None
+    table: TableOptions = field(default_factory=TableOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,33 @@ class Uploads:
 
     def options(self, **chosen: Any) -> UploadOptions:
         """The options of an upload: the server's defaults, with those that were chosen."""
-        return replace(self.defaults, **chosen)
+        of_table = {name: chosen.pop(name) for name in _OF_TABLE & chosen.keys()}
+        if "images_column" in of_table:
+            of_table["images_column"] = tuple(of_table["images_column"])
+        return replace(self.defaults, **chosen, table=TableOptions(**of_table))
 
     def sample(self, base_url: str) -> bytes:
         """A catalogue of images that this server hosts."""
         return sample_csv(base_url, SAMPLE_PRODUCTS)
 
-    def read(self, data: bytes, filename: str) -> ProductCSV:
+    def read(self, data: bytes, filename: str, options: UploadOptions) -> Catalogue:
         """Read and validate an upload without accepting it. Raises InvalidCSV when it is no catalogue at all."""
-        return read_products(data, self.csv_limits, filename=filename)
+        base_url = options.table.image_base_url
+        if base_url is not None and (reason := check_url(base_url)):
+            raise InvalidOption(f"The image_base_url {shorten(base_url, 200)!r} cannot be used: {reason}")
+        return read_catalogue(data, self.csv_limits, options.table, filename=filename)
+
+    def warnings(self, catalogue: Catalogue, options: UploadOptions, base_url: str) -> list[str]:
+        """What was repaired or left out, and what will be wrong when the result is imported."""
+        warnings = list(catalogue.warnings)
+        if options.format == "avif" and not catalogue.takes_avif:
+            warnings.append("The platform of this catalogue does not take AVIF; choose another format of the results.")
+        if catalogue.understood.profile != "assignment" and not is_public(base_url):
+            warnings.append(
+                f"The new URLs begin with {base_url}, which a shop cannot fetch from. Set "
+                "IMAGE_PROCESSOR_PUBLIC_BASE_URL to the public URL of this server before the result is imported."
+            )
+        return warnings
 
     def accept(self, data: bytes, filename: str, options: UploadOptions, base_url: str) -> Job:
         """Accept a catalogue and return its job, which is committed and will be processed, whatever happens.
@@ -84,9 +105,10 @@ class Uploads:
             return first
         if self.health.reason:
             raise Unavailable(f"No upload can be accepted now. {self.health.reason}", retry_after=RETRY_SECONDS)
-        catalogue = self.read(data, filename)
+        catalogue = self.read(data, filename, options)
         _check_rows(catalogue, options)
         job = _new_job(catalogue, filename, options, base_url)
+        job.warnings = self.warnings(catalogue, options, base_url)
         job.body_digest = digest
         accepted = self._store(job, data)
         self.submit(accepted.id)
@@ -135,28 +157,48 @@ def _check_webhook(options: UploadOptions) -> None:
         raise InvalidOption(f"The webhook_secret is not valid: send {SECRET_FORM}.")
 
 
-def _check_rows(catalogue: ProductCSV, options: UploadOptions) -> None:
-    if options.on_invalid == "reject":
+def _check_rows(catalogue: Catalogue, options: UploadOptions) -> None:
+    if options.on_invalid == "reject" or catalogue.is_refused:
         catalogue.raise_if_invalid()
     elif not catalogue.valid_row_count:
         raise InvalidCSV("No row of the catalogue can be processed.", catalogue.problems)
 
 
-def _new_job(catalogue: ProductCSV, filename: str, options: UploadOptions, base_url: str) -> Job:
+def _new_job(catalogue: Catalogue, filename: str, options: UploadOptions, base_url: str) -> Job:
     return Job(
         id=str(uuid.uuid4()),
         status=JobStatus.PENDING,
         message="Accepted; the images are processed next.",
         filename=clean_name(filename),
-        charset=catalogue.dialect.encoding.charset,
-        warnings=catalogue.warnings,
+        charset=catalogue.charset,
+        workbook=(PureWindowsPath(filename).suffix.lower() or ".xlsx")[:8] if catalogue.is_editable else None,
+        table_options=_resolved(catalogue, options.table),
         row_count=catalogue.row_count,
         invalid_rows=catalogue.row_count - catalogue.valid_row_count,
         total=catalogue.image_count,
         base_url=base_url,
         call_id=http_request_id(),
-        **asdict(options),
+        **{name: value for name, value in asdict(options).items() if name != "table"},
     )
+
+
+def _resolved(catalogue: Catalogue, options: TableOptions) -> dict[str, Any]:
+    """The options by which the catalogue is read again as it was understood now, whatever is recognised then."""
+    understood = catalogue.understood
+    resolved = replace(options, sheet=understood.sheet, output=understood.output, failed=understood.failed)
+    if understood.profile not in ("assignment", "list"):
+        names = [column.name for column in understood.columns]
+        given = {
+            role: tuple(
+                column.name if column.name and names.count(column.name) == 1 else str(column.number)
+                for column in understood.columns
+                if column.role == role
+            )
+            for role in ("images", "name", "id")
+        }
+        name, id_ = (next(iter(given[role]), None) for role in ("name", "id"))
+        resolved = replace(resolved, images_column=given["images"], name_column=name, id_column=id_)
+    return {**asdict(resolved), "images_column": list(resolved.images_column)}
 
 
 def _digest(data: bytes, options: UploadOptions) -> str:

@@ -4,6 +4,7 @@ from image_processor.store.database import Database, now, prepare_engine
 from image_processor.store.files import (
     OUTPUT_NAME,
     THUMBNAILS,
+    WORKBOOK_NAME,
     Storage,
     image_name,
     is_job_id,
@@ -27,13 +28,22 @@ from image_processor.store.models import (
     WebhookDelivery,
     db,
 )
-from image_processor.store.products import ImageRecord, ImageTask, NewImage, NewProduct, ProductOutput, Products
+from image_processor.store.products import (
+    ImageRecord,
+    ImageTask,
+    NewImage,
+    NewProduct,
+    ProductOutput,
+    Products,
+    grouped,
+)
 from image_processor.store.webhooks import Outbox, new_delivery
 
 __all__ = [
     "OUTPUT_NAME",
     "PROCESSING_MESSAGE",
     "THUMBNAILS",
+    "WORKBOOK_NAME",
     "Database",
     "DeliveryState",
     "Health",
@@ -60,6 +70,7 @@ __all__ = [
     "WebhookAttempt",
     "WebhookDelivery",
     "db",
+    "grouped",
     "image_name",
     "is_job_id",
     "new_delivery",

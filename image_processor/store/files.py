@@ -21,6 +21,7 @@ from image_processor.errors import StoreUnavailable
 TEMPORARY = ".tmp"
 THUMBNAILS = "thumbnails"
 OUTPUT_NAME = "output.csv"
+WORKBOOK_NAME = "output.xlsx"
 PUBLIC_PATH = "/processed_images/"
 
 
@@ -136,15 +137,15 @@ class Storage:
         with self._open_file(folder) as (new, _):
             yield new
 
-    def write_output(self, job_id: str, write: Callable[[BinaryIO], None]) -> None:
-        """Let `write` fill output.csv; it replaces an older one when it is whole and on the disk."""
+    def write_output(self, job_id: str, write: Callable[[BinaryIO], None], name: str = OUTPUT_NAME) -> None:
+        """Let `write` fill output.csv (or .xlsx); it replaces an older one when it is whole and on the disk."""
         with self._open_file(f"{self.images}/{job_id}") as (new, file):
             write(file)
-            new.keep_private(OUTPUT_NAME, file)
+            new.keep_private(name, file)
 
-    def output_path(self, job_id: str) -> Path:
-        """The path of the output.csv of a job, whether it exists or not."""
-        return self.images / job_id / OUTPUT_NAME
+    def output_path(self, job_id: str, name: str = OUTPUT_NAME) -> Path:
+        """The path of the output.csv (or .xlsx) of a job, whether it exists or not."""
+        return self.images / job_id / name
 
     def url(self, base_url: str, job_id: str, name: str) -> str:
         """The public URL of a file of a job."""

@@ -124,6 +124,9 @@ RowId = BigInteger().with_variant(Integer, "sqlite")
 class Job(Base):
     """One upload and its processing: options, state, and counters of its images.
 
+    `table_options` says how its table was understood, so that it is read the same way again. `workbook` is the
+    extension of the workbook that is returned, None for other files.
+
     A retry starts a new run; `run_base` counts the images that were final when it began, so its progress starts at 0.
     """
 
@@ -156,6 +159,8 @@ class Job(Base):
     max_dimension: Mapped[int]
     format: Mapped[str] = mapped_column(String(8))
     on_invalid: Mapped[str] = mapped_column(String(8))
+    table_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    workbook: Mapped[str | None] = mapped_column(String(8))
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
     webhook_secret: Mapped[str | None] = mapped_column(Text)

@@ -33,6 +33,11 @@ def _none_if_blank(value: Any) -> Any:
 Blank = BeforeValidator(_none_if_blank)
 
 
+def _without_blanks(values: Any) -> Any:
+    values = [values] if isinstance(values, str) else values
+    return [value for value in values or [] if str(value).strip()]
+
+
 class RequestPath(BaseModel):
     """Which job."""
 
@@ -111,6 +116,32 @@ class UploadQuery(BaseModel):
         None,
         description="`reject` (the default) refuses a catalogue with invalid rows; `skip` leaves them out.",
     )
+    images_column: Annotated[list[Annotated[str, Field(max_length=1_000)]], BeforeValidator(_without_blanks)] = Field(
+        [],
+        description="A column of images, by its header or its 1-based number; repeatable. The default is recognised.",
+    )
+    name_column: Annotated[str | SkipJsonSchema[None], Blank] = Field(
+        None, description="The column of product names, by its header or number; the default is recognised."
+    )
+    id_column: Annotated[str | SkipJsonSchema[None], Blank] = Field(
+        None, description="The column of ids, by its header or number; the default is recognised."
+    )
+    sheet: Annotated[str | SkipJsonSchema[None], Blank] = Field(
+        None, description="The sheet of a workbook; the default is the first whose header is recognised."
+    )
+    image_base_url: Annotated[str | SkipJsonSchema[None], Blank] = Field(
+        None, description="The URL that relative paths of images are below, such as `https://shop.example/media/`."
+    )
+    output: Annotated[Literal["add", "replace"] | SkipJsonSchema[None], Blank] = Field(
+        None,
+        description="`replace` puts new URLs in the place of the old ones and changes nothing else; `add` adds a "
+        "column. The default is `add` below the header `S. No., Product Name, Input Image Urls`, else `replace`.",
+    )
+    failed: Annotated[Literal["keep", "empty"] | SkipJsonSchema[None], Blank] = Field(
+        None,
+        description="For an image that failed: `keep` its old URL (the default of `replace`), or leave it `empty` (the "
+        "default of `add`).",
+    )
     dry_run: Annotated[bool | SkipJsonSchema[None], Blank] = Field(
         None, description="Only check the catalogue: nothing is stored, all problems are reported."
     )
@@ -119,7 +150,7 @@ class UploadQuery(BaseModel):
 class UploadForm(UploadQuery):
     """The catalogue and its options. Options may be in the query instead; the form takes precedence."""
 
-    file: FileStorage | SkipJsonSchema[None] = Field(None, description="The catalogue, as CSV.")
+    file: FileStorage | SkipJsonSchema[None] = Field(None, description="The catalogue: CSV, Excel or a list of URLs.")
 
 
 # ---- responses -----------------------------------------------------------------------------------------------------
@@ -239,14 +270,39 @@ class Callbacks(BaseModel):
     callbacks: list[Callback]
 
 
+class LayoutColumn(BaseModel):
+    """A column of the table."""
+
+    number: int = Field(description="Its number, from 1.")
+    name: str = Field(description="Its header.")
+    role: Literal["id", "name", "images"] | None = Field(description="What it is used as.")
+    how: Literal["given", "spelling", "values"] | None = Field(description="How its role is known.")
+    example: str = Field(description="Its first value.")
+
+
+class Layout(BaseModel):
+    """How the table was understood."""
+
+    profile: str = Field(description="The platform, or `assignment`, `general`, `given`, `list`.")
+    sheet: str | None = Field(description="The sheet of a workbook.")
+    header_line: int = Field(description="The line (or row) of the header, from 1; 0 for a list without one.")
+    output: Literal["add", "replace"] = Field(description="Where the new URLs are put.")
+    failed: Literal["keep", "empty"] = Field(description="What is put where an image failed.")
+    columns: list[LayoutColumn]
+
+
 class Preview(BaseModel):
     """The result of a dry run."""
 
     valid: bool = Field(description="Whether the catalogue can be uploaded without changes.")
-    row_count: int = Field(description="Products in the catalogue.")
-    image_count: int = Field(description="Image URLs in the catalogue.")
-    hosts: dict[str, int] = Field(description="Image URLs by host.")
-    preview: list[dict[str, Any]] = Field(description="The first rows, as they were read.")
-    warnings: list[str] = Field(description="What was repaired, one sentence each.")
+    row_count: int = Field(default=0, description="Products in the catalogue.")
+    image_count: int = Field(default=0, description="Image URLs in the catalogue.")
+    hosts: dict[str, int] = Field(default={}, description="Image URLs by host.")
+    layout: Layout | None = Field(default=None, description="How the table was understood; null if it cannot be read.")
+    suggested_images_column: str | None = Field(
+        default=None, description="The column whose values look like images, when none was recognised."
+    )
+    preview: list[dict[str, Any]] = Field(default=[], description="The first rows, as they were read.")
+    warnings: list[str] = Field(default=[], description="What was repaired, one sentence each.")
     error_count: int = Field(description="Number of problems, listed or not.")
     errors: list[dict[str, Any]] = Field(description="The first problems: line, column, value, detail, hint.")

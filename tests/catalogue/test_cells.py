@@ -62,7 +62,10 @@ def test_only_the_entries_are_replaced(name: str) -> None:
     pieces = [cell[before.end : after.start] for before, after in itertools.pairwise(found)]
     for place in range(len(found)):
         assert f"https://new.example/{place}.jpg" in changed
-    assert all(piece in changed for piece in pieces)
+    if name == "names with addresses":  # the names are not written again
+        assert changed == "https://new.example/0.jpg,https://new.example/1.jpg"
+    else:
+        assert all(piece in changed for piece in pieces)
     assert replaced(cell, found, [None] * len(found)) == cell
 
 

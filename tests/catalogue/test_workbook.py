@@ -6,7 +6,7 @@ import zipfile
 import openpyxl
 import pytest
 
-from image_processor.catalogue.workbook import Workbook, is_workbook
+from image_processor.catalogue.workbook import Workbook
 from image_processor.errors import InvalidCSV
 
 A, B, C, D = (f"https://a.example/{number}.jpg?w=1&h=2" for number in range(4))
@@ -41,6 +41,15 @@ def book() -> bytes:
     return saved(workbook)
 
 
+def rows_of(workbook: Workbook, sheet: str) -> list[list[str]]:
+    """The rows of a sheet, with the URLs of links instead of their texts."""
+    links = workbook.links(sheet)
+    return [
+        [links.get((row, column)) or text for column, text in enumerate(cells)]
+        for row, cells in enumerate(workbook.rows(sheet))
+    ]
+
+
 def members(data: bytes) -> dict[str, bytes]:
     archive = zipfile.ZipFile(io.BytesIO(data))
     return {name: archive.read(name) for name in archive.namelist()}
@@ -49,10 +58,9 @@ def members(data: bytes) -> dict[str, bytes]:
 def test_rows_are_text_and_links_are_their_addresses(book: bytes) -> None:
     workbook = Workbook(book)
 
-    assert is_workbook(book)
-    assert workbook.is_editable
+    assert workbook.is_editable("Products & more")
     assert workbook.sheet_names == ["Products & more", "Other"]
-    assert list(workbook.rows("Products & more")) == [
+    assert rows_of(workbook, "Products & more") == [
         ["SKU", "Name", "Image"],
         ["M1", "Mug", A],
         ["8809782555508", "Cup", B],
@@ -60,14 +68,14 @@ def test_rows_are_text_and_links_are_their_addresses(book: bytes) -> None:
         ["M4", "Pot", D],
         ["TRUE", "1.5", ""],
     ]
-    assert list(workbook.rows("Other")) == [["", ""], ["", ""], ["", "kept"]]
+    assert rows_of(workbook, "Other") == [["", ""], ["", ""], ["", "kept"]]
 
 
 @pytest.mark.parametrize("row", [1, 2, 3, 4], ids=["a text", "a link", "an image formula", "a link formula"])
 def test_one_address_is_replaced_and_nothing_else(book: bytes, row: int) -> None:
     changed = Workbook(book).with_cells("Products & more", {(row, 2): NEW})
 
-    before, after = list(Workbook(book).rows("Products & more")), list(Workbook(changed).rows("Products & more"))
+    before, after = rows_of(Workbook(book), "Products & more"), rows_of(Workbook(changed), "Products & more")
     assert after[row] == [*before[row][:2], NEW]
     assert [cells for place, cells in enumerate(after) if place != row] == before[:row] + before[row + 1 :]
     old, new = members(book), members(changed)
@@ -87,7 +95,7 @@ def test_a_replaced_cell_keeps_its_format_and_the_sheet_its_validations(book: by
 
 
 def test_the_text_of_a_link_stays_and_its_address_changes(book: bytes) -> None:
-    changed = openpyxl.load_workbook(io.BytesIO(Workbook(book).with_cells("Products & more", {(2, 2): NEW})))
+    changed = openpyxl.load_workbook(io.BytesIO(Workbook(book).with_cells("Products & more", {(2, 2): NEW}, {(2, 2)})))
 
     cell = changed["Products & more"]["C3"]
     assert (cell.value, cell.hyperlink.target) == ("view", NEW)
@@ -116,3 +124,11 @@ def test_what_is_no_good_workbook_is_refused_with_a_sentence(data: bytes, code: 
 
     assert refused.value.problems[0].code == code
     assert refused.value.detail.startswith("“shop.xlsx” ")
+
+
+def test_cells_that_do_not_exist_are_added_in_their_order(book: bytes) -> None:
+    changed = Workbook(Workbook(book).with_cells("Products & more", {(5, 2): NEW, (5, 4): "last", (1, 3): "d"}))
+
+    rows = rows_of(changed, "Products & more")
+    assert rows[5] == ["TRUE", "1.5", NEW, "", "last"]
+    assert rows[1] == ["M1", "Mug", A, "d", ""]

@@ -81,7 +81,11 @@ def test_the_name_of_an_upload_is_kept_without_folders_and_control_characters_an
 def test_options_come_with_the_form(client: FlaskClient) -> None:
     body = upload(client, GOOD, quality="30", max_dimension="0", format="webp", on_invalid="skip").get_json()
 
-    assert body["options"] == {"quality": 30, "max_dimension": 0, "format": "webp", "on_invalid": "skip"}
+    assert body["options"] == {
+        "quality": 30, "max_dimension": 0, "format": "webp", "on_invalid": "skip", "images_column": [],
+        "name_column": None, "id_column": None, "sheet": None, "image_base_url": None, "output": "add",
+        "failed": "empty",
+    }  # fmt: skip
 
 
 def test_all_problems_are_told_and_nothing_is_stored(client: FlaskClient, application: Flask) -> None:

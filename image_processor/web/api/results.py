@@ -2,6 +2,7 @@
 
 import io
 from functools import partial
+from typing import BinaryIO
 
 from flask import Response, request, send_file, send_from_directory
 from zipstream import ZipStream
@@ -9,7 +10,7 @@ from zipstream import ZipStream
 from image_processor.errors import NotFound, shorten
 from image_processor.imaging import CONTENT_TYPES
 from image_processor.jobs import client_is_gone, image_body
-from image_processor.store import OUTPUT_NAME, ImageFilter
+from image_processor.store import OUTPUT_NAME, WORKBOOK_NAME, ImageFilter
 from image_processor.web.api.blueprint import (
     SANDBOX,
     api,
@@ -33,6 +34,10 @@ from image_processor.web.schemas import (
 from image_processor.web.services import services
 
 YEAR_SECONDS = 31_536_000
+WORKBOOK_TYPES = {
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
+}
 
 
 @api.get("/processed_images/<request_id>/output.csv", doc_ui=False, endpoint="output_csv_1")
@@ -42,9 +47,24 @@ YEAR_SECONDS = 31_536_000
     responses={200: file_of("The catalogue with its output URLs.", "text/csv"), **problems(401, 404, 409)},
 )
 def output_csv(path: RequestPath) -> Response:
-    """The result: the uploaded catalogue with the column `Output Image Urls`, in the same order."""
-    file, job = services().queries.output_csv(path.request_id)
+    """The result as CSV: the uploaded table with its new URLs, in the same order."""
+    file, job = services().queries.output(path.request_id)
     return download(file, f"text/csv; charset={job.charset}", job, OUTPUT_NAME)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/output.xlsx",
+    tags=[results_tag],
+    responses={
+        200: file_of("The uploaded workbook with its new URLs.", WORKBOOK_TYPES[".xlsx"]),
+        **problems(401, 404, 409),
+    },
+)
+def output_xlsx(path: RequestPath) -> Response:
+    """The result as the uploaded Excel workbook, in which only the cells of images have changed."""
+    file, job = services().queries.output(path.request_id, WORKBOOK_NAME)
+    extension = job.workbook or ".xlsx"
+    return download(file, WORKBOOK_TYPES.get(extension, WORKBOOK_TYPES[".xlsx"]), job, f"output{extension}")
 
 
 @api.get(
@@ -58,7 +78,21 @@ def output_csv(path: RequestPath) -> Response:
 def errors_csv(path: RequestPath) -> Response:
     """The rows that failed, with only the URLs that failed and the reason."""
     file, job = services().queries.errors_csv(path.request_id)
-    response = download(file, f"text/csv; charset={job.charset}", job, "errors.csv")
+    return _measured(download(file, f"text/csv; charset={job.charset}", job, "errors.csv"), file)
+
+
+@api.get(
+    "/api/v1/requests/<request_id>/replacements.csv",
+    tags=[results_tag],
+    responses={200: file_of("Every image with its old and its new URL.", "text/csv"), **problems(401, 404, 409)},
+)
+def replacements_csv(path: RequestPath) -> Response:
+    """Every image: row, column, position in its cell, old URL, new URL, error."""
+    file, job = services().queries.replacements_csv(path.request_id)
+    return _measured(download(file, "text/csv; charset=utf-8", job, "replacements.csv"), file)
+
+
+def _measured(response: Response, file: BinaryIO) -> Response:
     response.content_length = file.seek(0, io.SEEK_END)
     file.seek(0)
     return response

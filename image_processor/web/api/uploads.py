@@ -1,15 +1,16 @@
 """Jobs: upload a catalogue, follow it, cancel, retry, delete."""
 
 import io
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response, g, request
 from pydantic import ValidationError
 
-from image_processor.catalogue import ProductCSV, write_problems
+from image_processor.catalogue import Catalogue, write_problems
 from image_processor.errors import InvalidCSV, MissingFile, UnsupportedMediaType
-from image_processor.jobs import StatusBody, links
+from image_processor.jobs import StatusBody, UploadOptions, links
 from image_processor.web.api.blueprint import (
     api,
     file_of,
@@ -21,6 +22,7 @@ from image_processor.web.api.blueprint import (
 )
 from image_processor.web.guard import guard
 from image_processor.web.schemas import (
+    Layout,
     Preview,
     RequestPath,
     RequestsPage,
@@ -33,7 +35,18 @@ from image_processor.web.schemas import (
 from image_processor.web.services import services
 
 RETRY_AFTER_SECONDS = "1"
-CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel", "application/octet-stream")
+FILE_TYPES = (
+    "text/csv",
+    "text/tab-separated-values",
+    "text/plain",
+    "application/csv",
+    "application/octet-stream",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-excel.sheet.macroenabled.12",
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.oasis.opendocument.spreadsheet",
+)
 PREVIEW_ROWS = 5
 
 
@@ -46,7 +59,8 @@ def check_form() -> Response | None:
     """
     if request.method == "POST" and request.form:
         try:
-            UploadQuery.model_validate(request.form.to_dict())
+            columns = request.form.getlist("images_column")
+            UploadQuery.model_validate({**request.form.to_dict(), "images_column": columns})
         except ValidationError as error:
             return invalid_option(error)
     return None
@@ -55,16 +69,17 @@ def check_form() -> Response | None:
 def upload(header: UploadHeaders, query: UploadQuery, form: UploadForm) -> Response:
     """Upload a catalogue.
 
-    Accepts multipart/form-data with a file, or a raw text/csv body. The response comes at once; the images are
-    processed in the background.
+    Accepts multipart/form-data with a file, or the file as the raw body: CSV in any dialect, an Excel or OpenDocument
+    workbook, or a plain list of URLs. The response comes at once; the images are processed in the background.
     """
     guard().count_upload()
-    fields = query.model_dump(exclude_none=True) | form.model_dump(exclude_none=True, exclude={"file"})
+    fields = _chosen(query) | _chosen(form)
     data, filename = _uploaded_file()
-    if fields.pop("dry_run", False):
-        return _dry_run(data, filename)
+    dry_run = fields.pop("dry_run", False)
     uploads = services().uploads
     options = uploads.options(**fields, idempotency_key=header.idempotency_key)
+    if dry_run:
+        return _dry_run(data, filename, options)
     accepted = uploads.accept(data, filename, options, g.base_url)
     response = json_response(services().queries.status(accepted.id), HTTPStatus.ACCEPTED)
     response.headers["Location"] = links(g.base_url, accepted.id).self
@@ -157,6 +172,11 @@ def sample_csv() -> Response:
 # ---- helpers -------------------------------------------------------------------------------------------------------
 
 
+def _chosen(options: UploadQuery) -> dict[str, Any]:
+    """The options that were sent."""
+    return {name: value for name, value in options.model_dump(exclude={"file"}).items() if value not in (None, [])}
+
+
 def _uploaded_file() -> tuple[bytes, str]:
     """The bytes and the name of the one file that was sent, in a form or as the raw body."""
     if request.mimetype == "multipart/form-data":
@@ -166,21 +186,23 @@ def _uploaded_file() -> tuple[bytes, str]:
         if len(chosen) != 1:
             raise MissingFile(f"The form holds {len(chosen)} files; send exactly one, as the form field `file`.")
         return chosen[0].read(), chosen[0].filename or ""
-    if request.mimetype in CSV_TYPES:
+    if request.mimetype in FILE_TYPES:
         if data := request.get_data():
             return data, ""
-        raise MissingFile("The body is empty; send the catalogue as the form field `file` or as a text/csv body.")
+        raise MissingFile("The body is empty; send the catalogue as the form field `file` or as the body.")
     if request.mimetype in ("", "application/x-www-form-urlencoded"):
         raise MissingFile("The upload has no file; send the catalogue as the form field `file`.")
     raise UnsupportedMediaType(
-        f"The body is {request.mimetype!r}; send multipart/form-data with the form field `file`, or text/csv."
+        f"The body is {request.mimetype!r}; send multipart/form-data with the form field `file`, or the file with its "
+        "type, such as text/csv."
     )
 
 
-def _dry_run(data: bytes, filename: str) -> Response:
+def _dry_run(data: bytes, filename: str, options: UploadOptions) -> Response:
     """What was read of a catalogue, valid or not; nothing is stored."""
+    uploads = services().uploads
     try:
-        catalogue: ProductCSV | None = services().uploads.read(data, filename)
+        catalogue: Catalogue | None = uploads.read(data, filename, options)
         found = catalogue.problems if catalogue else []
     except InvalidCSV as error:
         catalogue, found = None, error.problems
@@ -188,21 +210,24 @@ def _dry_run(data: bytes, filename: str) -> Response:
         file = io.BytesIO()
         write_problems(found, file)
         return Response(file.getvalue(), content_type="text/csv; charset=utf-8")
-    return json_response(
-        Preview(
-            valid=not found,
-            row_count=catalogue.row_count if catalogue else 0,
-            image_count=catalogue.image_count if catalogue else 0,
-            hosts=catalogue.hosts if catalogue else {},
-            preview=_preview(catalogue) if catalogue else [],
-            warnings=catalogue.warnings if catalogue else [],
-            error_count=len(found),
-            errors=[item.as_dict() for item in found[: InvalidCSV.MAX_LISTED]],
+    errors = [item.as_dict() for item in found[: InvalidCSV.MAX_LISTED]]
+    preview = Preview(valid=not found, error_count=len(found), errors=errors)
+    if catalogue:
+        understood = asdict(catalogue.understood)
+        preview = Preview(
+            **preview.model_dump(include={"valid", "error_count", "errors"}),
+            row_count=catalogue.row_count,
+            image_count=catalogue.image_count,
+            hosts=catalogue.hosts,
+            preview=_first_rows(catalogue),
+            warnings=uploads.warnings(catalogue, options, g.base_url),
+            suggested_images_column=understood.pop("suggested_images_column"),
+            layout=Layout.model_validate(understood),
         )
-    )
+    return json_response(preview)
 
 
-def _preview(catalogue: ProductCSV) -> list[dict[str, Any]]:
+def _first_rows(catalogue: Catalogue) -> list[dict[str, Any]]:
     rows = zip(range(PREVIEW_ROWS), catalogue.rows(), strict=False)
     return [
         {

@@ -1,0 +1,42 @@
+"""Why a table cannot be processed: what was found, what was understood, and what to do."""
+
+from image_processor.catalogue.recognise import Recognised
+from image_processor.errors import CSVProblem, shorten
+
+_LISTED = 30
+_NAME_CHARS = 60
+
+
+def no_images(found: Recognised, header_line: int, has_pictures: bool = False) -> CSVProblem:
+    """The problem of a table without a column of images. `has_pictures`: pictures are embedded in the workbook."""
+    url = next((column.name for column in found.columns if column.name.startswith(("http://", "https://"))), None)
+    if url:
+        detail = f"No header was found: line {header_line}, the first of the table, holds the URL “{shorten(url)}”."
+        hint = "Put the names of the columns above it, or upload a plain list with one URL per line."
+        return CSVProblem(header_line, None, None, shorten(url, 200), "no_header", detail, hint)
+    suggested = found.suggested_images_column
+    if suggested:
+        detail = (
+            f"It is not clear which column holds the images; “{shorten(suggested)}” has values that look like images."
+        )
+        hint = f"{_columns(found)} Choose the column of images (images_column), for example “{shorten(suggested)}”."
+        return CSVProblem(header_line, None, suggested, "", "no_image_column", detail, hint)
+    if has_pictures:
+        detail = "The pictures of this workbook are embedded in its cells; they have no URLs to download from."
+        hint = "Host the images, and put their URLs into a column."
+        return CSVProblem(header_line, None, None, "", "embedded_images", detail, hint)
+    detail = "No column holds URLs or paths of images."
+    hint = (
+        f"{_columns(found)} Expected a column such as “Input Image Urls”, “Images” or “Image Src”. Export the "
+        "catalogue with its image URLs, or choose the column of images (images_column)."
+    )
+    return CSVProblem(header_line, None, None, "", "no_image_column", detail, hint)
+
+
+def _columns(found: Recognised) -> str:
+    names = [f"“{shorten(column.name, _NAME_CHARS)}”" for column in found.columns if column.name]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    sentences = [f"The columns are {', '.join(names[:_LISTED])}{more}."]
+    for role in ("id", "name"):
+        sentences += [f"“{shorten(column.name, _NAME_CHARS)}” is the {role}." for column in found.of(role)]
+    return " ".join(sentences)

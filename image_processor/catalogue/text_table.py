@@ -1,0 +1,121 @@
+"""A table in a text file: CSV in any dialect, or a plain list of URLs."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import BinaryIO
+
+from image_processor.catalogue.base import CSVLimits, TableOptions
+from image_processor.catalogue.encoding import Encoding, Source, open_text
+from image_processor.catalogue.in_place import records, with_cells
+from image_processor.catalogue.layout import DELIMITERS, Dialect, dialect_of, recognise_layout, refuse_too_many_columns
+from image_processor.catalogue.messages import no_images
+from image_processor.catalogue.profiles import ASSIGNMENT, LIST
+from image_processor.catalogue.reader import columns_of
+from image_processor.catalogue.recognise import Column, Recognised, find_table
+from image_processor.catalogue.repairs import NOT_UTF8
+from image_processor.catalogue.table import Table, TableNotes, as_given
+from image_processor.errors import CSVProblem, InvalidCSV
+
+_HEAD_CHARS = 1_000_000
+_HEAD_RECORDS = 225  # 25 that may be the header, and 200 below it
+
+
+class TextTable(Table):
+    """A table in a text file. Results are written in its dialect, and all that does not change byte by byte."""
+
+    def __init__(
+        self, source: Source, dialect: Dialect, found: Recognised, header_line: int, limits: CSVLimits,
+        options: TableOptions,
+    ) -> None:  # fmt: skip
+        super().__init__(found, header_line, limits, options)
+        self.charset = dialect.encoding.charset
+        self._source = source
+        self._of_file = dialect
+
+    @property
+    def _dialect(self) -> Dialect:
+        return self._of_file
+
+    def write_output(self, outputs: Iterable[Sequence[str | None]], destination: BinaryIO) -> None:
+        """Write the same text with new URLs; every other byte stays."""
+        encoding = self._of_file.encoding
+        waiting = zip(self.rows(), outputs, strict=True)
+        destination.write(encoding.bom)
+        for line, record, cells in self._all_records():
+            if line > self.header_line and _is_filled(cells):
+                record = with_cells(record, self.new_cells(*next(waiting)), self._of_file)
+            elif line == self.header_line and self._output == "add":
+                record = with_cells(
+                    record, dict(zip(self._results.values(), self.added_columns, strict=True)), self._of_file
+                )
+            destination.write(record.encode(encoding.name))
+
+    def _records(self) -> Iterator[tuple[int, Sequence[str]]]:
+        return (
+            (line, cells) for line, _, cells in self._all_records() if line > self.header_line and _is_filled(cells)
+        )
+
+    def _all_records(self) -> Iterator[tuple[int, str, list[str]]]:
+        with open_text(self._source, self._of_file.encoding) as text:
+            for line in range(1, self.header_line):  # what is above the header need not be a table
+                yield line, text.readline(), []
+            yield from records(text, self._of_file, max(self.header_line, 1))
+
+    def _refusal(self) -> CSVProblem | None:
+        return no_images(self.found, self.header_line) if not self.found.of("images") else None
+
+    def _notes(self) -> TableNotes:
+        return TableNotes(self, *([NOT_UTF8] if self.charset == "windows-1252" else []))
+
+
+def _is_filled(cells: Sequence[str]) -> bool:
+    return any(map(str.strip, cells))
+
+
+def read_text(source: Source, encoding: Encoding, limits: CSVLimits, options: TableOptions) -> TextTable:
+    """The table in a text file, whatever its header. Raises InvalidCSV when there is none."""
+    with open_text(source, encoding) as text:
+        head = text.read(_HEAD_CHARS)
+    lines = io.StringIO(head, newline="").readlines()
+    filled = [line.strip() for line in lines if line.strip()]
+    if not filled:
+        hint = "Check that the export wrote something."
+        raise InvalidCSV.whole_file("empty_file", "The file contains nothing but empty lines.", hint)
+    if all(line.startswith(("http://", "https://")) for line in filled):
+        found = Recognised(LIST, (Column(1, "URL", "images", "values", filled[0]),))
+        dialect = dialect_of(encoding, lines, "\t", 1, 1)  # no URL contains a tab
+        return TextTable(source, dialect, found, 0, limits, options)
+    if not options.columns and (layout := recognise_layout(source, encoding)):
+        found = Recognised(ASSIGNMENT, columns_of(layout.header, layout.columns, [""] * len(layout.header)))
+        return TextTable(source, layout.dialect, found, layout.lines_above + 1, limits, options)
+    return _recognised(source, encoding, head, lines, limits, options)
+
+
+def _recognised(
+    source: Source, encoding: Encoding, head: str, lines: list[str], limits: CSVLimits, options: TableOptions
+) -> TextTable:
+    tables = [(delimiter, *_table(head, delimiter, options)) for delimiter in DELIMITERS]
+    delimiter, (first, last), found, _ = max(
+        tables, key=lambda table: (table[2].certainty, len(table[2].columns) > 1, table[3], len(table[2].columns))
+    )
+    refuse_too_many_columns([column.name for column in found.columns], first)
+    dialect = dialect_of(encoding, lines, delimiter, first, last)
+    return TextTable(source, dialect, as_given(found, options), first, limits, options)
+
+
+def _table(head: str, delimiter: str, options: TableOptions) -> tuple[tuple[int, int], Recognised, float]:
+    """The first and last line of the header if this is the delimiter, the columns, and the share of rows that fit."""
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+    spans: list[tuple[int, int]] = []
+    cells: list[list[str]] = []
+    with suppress(StopIteration, csv.Error):  # the end, or a monstrous cell; what was read before counts
+        while len(cells) < _HEAD_RECORDS:
+            first = reader.line_num + 1
+            cells.append(next(reader))
+            spans.append((first, reader.line_num))
+    place, found = find_table(cells, options.columns)
+    below = cells[place + 1 :]
+    share = sum(len(row) <= len(found.columns) for row in below) / max(len(below), 1)
+    return spans[place], found, share
