@@ -1,8 +1,10 @@
 """The server: one process, many threads. `HOST` and `PORT` say where; beyond loopback only with an API key."""
 
+import errno
 import ipaddress
 import os
 import signal
+import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -59,8 +61,16 @@ logger_class = Log
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to listen beyond loopback without an API key, whether HOST or `gunicorn --bind` set the address."""
-    public = [address for address in server.cfg.address if isinstance(address, tuple) and not _is_loopback(address[0])]
+    """Refuse an address that is not safe or not free, whether HOST and PORT or `gunicorn --bind` set it."""
+    addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
+    _refuse_public([address for address in addresses if not _is_loopback(address[0])])
+    # The sockets of systemd, or of the server that this one replaces, listen already.
+    if not (os.environ.get("LISTEN_FDS") or server.master_pid):
+        for host, port in addresses:
+            _refuse_busy(host, port, server.cfg.reuse_port)
+
+
+def _refuse_public(public: list[tuple[str, int]]) -> None:
     if public and not _environment.get("IMAGE_PROCESSOR_API_KEY"):
         sys.exit(
             f"HOST is {public[0][0]!r}, which other machines can reach, but there is no IMAGE_PROCESSOR_API_KEY: "
@@ -68,13 +78,34 @@ def on_starting(server: Any) -> None:
         )
 
 
+def _refuse_busy(host: str, port: int, reuse_port: bool) -> None:
+    """gunicorn would try again for five seconds, each time with two lines in the log."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family, reuse_port=reuse_port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(
+                f"Port {port} of {host} is in use, perhaps by another SKUlight. Stop that program, or choose another "
+                f"port: PORT={port + 1} make run"
+            )
+
+
 def post_worker_init(worker: Any) -> None:
     """Start processing. A signal to end stops it at once, not after the last HTTP response."""
     jobs = worker.app.callable.extensions["services"].worker
-    jobs.start()
+    jobs.start(next(filter(None, map(_url, worker.sockets)), None))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, partial(_end, jobs, signal.getsignal(number)))
     worker.log.info("SKUlight is ready: %s", ", ".join(map(str, worker.sockets)))
+
+
+def _url(listener: Any) -> str | None:
+    """The base URL of a TCP socket, for this machine; None for a Unix socket."""
+    if listener.FAMILY not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    host, port = listener.getsockname()[:2]
+    return str(listener) if _is_loopback(host) else f"http://127.0.0.1:{port}"
 
 
 def _end(jobs: Any, end_serving: Any, number: int, frame: Any) -> None:

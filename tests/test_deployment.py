@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -122,6 +123,34 @@ def test_the_systemd_unit_is_valid(tmp_path: Path) -> None:
     checked = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
 
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_a_port_that_is_in_use_is_one_sentence_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = subprocess.run(
+            [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=os.environ | {"HOST": "127.0.0.1", "PORT": str(port)},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    [sentence] = [line for line in refused.stderr.splitlines() if "Starting gunicorn" not in line]
+    assert refused.returncode == 1
+    assert sentence.startswith(f"Port {port} of 127.0.0.1 is in use")
+    assert sentence.endswith(f"PORT={port + 1} make run")
+
+
+def test_a_socket_that_systemd_opened_is_not_in_use(tmp_path: Path) -> None:
+    as_systemd = ["sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0', "sh", sys.executable, "-m", "gunicorn"]
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        port = opened.getsockname()[1]
+        environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port)}
+        environment |= {PREFIX + f"{name}_PATH": str(tmp_path / name) for name in ("INSTANCE", "PROCESSED_IMAGES")}
+        running = subprocess.Popen(as_systemd, cwd=ROOT, env=environment, stdin=opened, stderr=subprocess.DEVNULL)
+    try:
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=300).ok
+    finally:
+        running.terminate()
+        running.wait(120)
 
 
 def test_a_server_that_was_frozen_longer_than_gunicorn_waits_by_default_is_not_killed(server: NewServer) -> None:
