@@ -359,9 +359,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _base_url() -> str:
-    """The base of the URLs in output.csv; without a setting, that of a server on this machine."""
+    """The base of the URLs in output.csv; without a setting, that of the running server or of the next one."""
     port = os.environ.get("IMAGE_PROCESSOR_PORT") or os.environ.get("PORT") or "8000"
-    return _services().settings.public_base_url or f"http://127.0.0.1:{port}"
+    return _services().settings.public_base_url or _services().worker.server_url() or f"http://127.0.0.1:{port}"
 
 
 def _services() -> Services:

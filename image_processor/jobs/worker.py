@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +76,7 @@ class Worker:
         stop_images: Callable[[], None],
     ) -> None:
         self._lock_path = lock_path
+        self._url_path = lock_path.with_name("server_url")
         self._jobs = jobs
         self._pipeline = pipeline
         self._deliveries = deliveries
@@ -93,8 +95,11 @@ class Worker:
         self._is_active = False
         self._exit_code = 0
 
-    def start(self) -> None:
-        """Begin, in the background: process jobs as soon as the lock is free."""
+    def start(self, server_url: str | None = None) -> None:
+        """Begin, in the background: process jobs as soon as the lock is free. A server passes its base URL."""
+        if server_url:
+            with suppress(OSError):  # only the command line reads it
+                self._url_path.write_text(server_url)
         threading.Thread(target=self._run, name="worker", daemon=True).start()
         threading.Thread(target=self._shut_down, name="shutdown", daemon=True).start()
 
@@ -123,6 +128,10 @@ class Worker:
         except FileNotFoundError:
             return False
         return abs(time.time() - touched) < ACTIVE_SECONDS
+
+    def server_url(self) -> str | None:
+        """The base URL of the server that processes the jobs of the installation; None when none does."""
+        return self._url_path.read_text() if self.is_any_active() and self._url_path.exists() else None
 
     def wait_for_finished_job(self, seconds: float) -> None:
         """Return when a job of this process has ended, or after `seconds`. For one caller."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from catalogues import ALLOW, NewServer
 from click.testing import Result
 from flask import Flask
@@ -186,12 +187,15 @@ def test_beside_a_server_the_server_works_and_the_command_watches(
     host.pages = {"/a.jpg": Page(PICTURE)}
     running = server(**ALLOW)
     running.start()
-    terminal = new_terminal(PUBLIC_BASE_URL=running.url)
+    terminal = new_terminal()
+    wait_for(lambda: "processes the jobs" in running.log())
 
     code, _, err = terminal.run("process", terminal.catalogue([host.url("/a.jpg")]), "-o", str(terminal.output))
 
     assert (code, err) == (0, "")
-    request_id = cells(terminal.output.read_text())[1][3].split("/")[4]
+    url = cells(terminal.output.read_text())[1][3]
+    assert requests.get(url, timeout=120).ok, "a URL of the server, which has another port than the command"
+    request_id = url.split("/")[4]
     assert running.status(request_id)["outcome"] == "succeeded"
     wait_for(lambda: f"job {request_id}: Completed" in running.log())
 
