@@ -10,7 +10,7 @@ from typing import Final
 
 from image_processor.errors import ImageCancelled
 
-LOOK_SECONDS: Final = 0.25
+LOOK_SECONDS: Final = 0.25  # between two checks whether the result is still wanted
 
 
 @dataclass(slots=True)

@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, ParamSpec, TypeVar, cast
 
 from image_processor.errors import Crashed, ImageCancelled, SkulightError, TooManyPixels, TooSlow
-from image_processor.imaging.fair_queue import FairQueue
+from image_processor.imaging.fair_queue import LOOK_SECONDS, FairQueue
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOOK_SECONDS: Final = 0.25  # between two checks whether the result is still wanted
 START_SECONDS: Final = 120.0  # for a process to load its codecs, which takes 0.2 s on a quiet machine
 _STDERR_BYTES: Final = 2_000
 # One thread for oxipng. glibc keeps freed memory for the next image: 11.6 + 2.9 ms (user + system) for an 800² JPEG

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from image_processor.store import (
     OUTPUT_NAME,
@@ -122,8 +122,6 @@ class WebhookBody(BaseModel):
 
 class Links(BaseModel):
     """Absolute URLs of everything that belongs to the job."""
-
-    model_config = ConfigDict(title="Links")
 
     self: str
     html: str

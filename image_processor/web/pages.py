@@ -30,6 +30,7 @@ from image_processor.store import (
     ProductImage,
     SizeClass,
 )
+from image_processor.web.api.blueprint import YEAR_SECONDS
 from image_processor.web.filters import moment, pretty, short_address, size, with_code
 from image_processor.web.forms import ActionForm, SignInForm, UploadForm
 from image_processor.web.guard import SIGN_IN_PATH, guard
@@ -45,7 +46,6 @@ LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]*")
 TRAIL = 20
 # The webhook log reloads while a delivery is due this soon.
 SOON = timedelta(seconds=10)
-YEAR_SECONDS = 31_536_000
 # The filters of the table of images, by the query parameter `show`.
 SHOWN: dict[str, ImageFilter] = {
     "all": ImageFilter(),

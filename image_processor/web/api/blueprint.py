@@ -19,6 +19,7 @@ from image_processor.web.services import services
 PROBLEM_TYPE = "application/problem+json"
 # An original or a hosted image may be a file with scripts; the browser runs nothing of it.
 SANDBOX = "default-src 'none'; sandbox"
+YEAR_SECONDS = 31_536_000
 
 jobs_tag = Tag(name="jobs", description="Upload a catalogue, follow its job, cancel, retry or delete it.")
 results_tag = Tag(name="results", description="The catalogue with its new URLs, what failed, the images.")

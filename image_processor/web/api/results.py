@@ -13,6 +13,7 @@ from image_processor.jobs import client_is_gone, image_body
 from image_processor.store import OUTPUT_NAME, WORKBOOK_NAME, ImageFilter
 from image_processor.web.api.blueprint import (
     SANDBOX,
+    YEAR_SECONDS,
     api,
     download,
     file_of,
@@ -33,7 +34,6 @@ from image_processor.web.schemas import (
 )
 from image_processor.web.services import services
 
-YEAR_SECONDS = 31_536_000
 WORKBOOK_TYPES = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
