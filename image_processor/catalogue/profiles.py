@@ -62,6 +62,10 @@ PROFILES = (
         "wix", ("handle", "mediaUrl", "fieldType"), ("mediaUrl",), ("name",), ("handle",),
         image_base_url="https://static.wixstatic.com/media/",
     ),
+    Profile(
+        "wix", ("handle", "media", "fieldType"), ("media",), ("name",), ("handle",),
+        image_base_url="https://static.wixstatic.com/media/",
+    ),
     Profile("squarespace", ("Hosted Image URLs",), ("Hosted Image URLs",), ("Title",), ("Product ID", "SKU")),
     Profile(
         "magento", ("sku", "base_image"),
@@ -109,11 +113,14 @@ PROFILES = (
         "medusa", ("Product Handle", "Product Title", "Product Image 1 Url"),
         ("Product Image 1 Url", "Product Thumbnail"), ("Product Title",), ("Product Handle",),
     ),
-    Profile("etsy", ("TITLE", "DESCRIPTION", "IMAGE1"), ("IMAGE1",), ("TITLE",), ("SKU",)),
+    Profile("etsy", ("TITLE", "DESCRIPTION", "CURRENCY_CODE", "IMAGE1"), ("IMAGE1",), ("TITLE",), ("SKU",)),
     Profile("woocommerce", ("Type", "Published", "Images"), ("Images",), ("Name",), ("SKU", "ID")),
     Profile("woocommerce", ("Typ", "Veröffentlicht", "Bilder"), ("Bilder",), ("Name",), ("Artikelnummer", "ID")),
     Profile("woocommerce", ("Type", "Publié", "Images"), ("Images",), ("Nom",), ("UGS", "ID")),
     Profile("woocommerce", ("Tipo", "Publicado", "Imágenes"), ("Imágenes",), ("Nombre",), ("SKU", "ID")),
+    Profile("woocommerce", ("Tipo", "Pubblicato", "Immagini"), ("Immagini",), ("Nome",), ("COD", "SKU", "ID")),
+    Profile("woocommerce", ("Type", "Gepubliceerd", "Afbeeldingen"), ("Afbeeldingen",), ("Naam",), ("SKU", "ID")),
+    Profile("woocommerce", ("Tipo", "Publicado", "Imagens"), ("Imagens",), ("Nome",), ("SKU", "REF", "ID")),
     Profile("woocommerce", ("Тип", "Опубликован", "Изображения"), ("Изображения",), ("Имя",), ("Артикул", "ID")),
 )  # fmt: skip
 
@@ -194,7 +201,7 @@ kod; kod produktu; indeks; symbol; numer; numer katalogowy; id produktu;
 एसकेयू; आईडी; क्रमांक; उत्पाद कोड;
 编号; 货号; 商品编号; 产品编号; 商品编码; 编码; 款号; 序号; 商品id; 產品編號; 貨號;
 商品コード; 品番; 商品番号; 型番; 管理番号; 製品コード; コード;
-מזהה
+מק"ט; מזהה
 """
 # Too general to count, unless it is the only column with addresses of images.
 LINKS = "url; urls; link; links; src; href; address; source; file; filename; path; 链接; 網址; リンク; ссылка"

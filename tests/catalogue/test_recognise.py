@@ -55,7 +55,7 @@ EXPORTS = {
         ("squarespace", ["Hosted Image URLs"], ["Title"], ["Product ID [Non Editable]"]),
     ),
     "Etsy": (
-        ["TITLE;DESCRIPTION;PRICE;IMAGE1;IMAGE2;IMAGE10;SKU", f"Mug;Blue;5;{URL};{URL};;M1"],
+        ["TITLE;DESCRIPTION;CURRENCY_CODE;IMAGE1;IMAGE2;IMAGE10;SKU", f"Mug;Blue;EUR;{URL};{URL};;M1"],
         ("etsy", ["IMAGE1", "IMAGE2", "IMAGE10"], ["TITLE"], ["SKU"]),
     ),
     "Magento": (
