@@ -143,7 +143,7 @@ gallery image; gallery images; gallery urls; image gallery; media; media url; me
 picture; pictures; picture url; picture urls; picture link; pic; pics; pic url; pic urls; photo; photos; photo url;
 photo urls; photo link; photo links; product photo; product photos; product picture; product pictures; item image;
 item images; item image url; item photo url; hosted image urls; image file; image files; image path; image name;
-image filename; image list; all images; images list; model image; packshot; packshots;
+image filename; image list; all images; images list; model image; look shot image; detail angle; variant assets; packshot; packshots;
 bild; bilder; bild url; bilder url; bild urls; bildurl; bildlink; bildlinks; produktbild; produktbilder;
 produktbild url; artikelbild; artikelbilder; hauptbild; zusatzbild; zusatzbilder; weitere bilder; galerie; abbildung;
 abbildungen; fotos; foto; bilddatei; bilddateien; bildpfad; vorschaubild;
@@ -169,7 +169,7 @@ obrazy; link do zdjęcia; linki do zdjęć; galeria zdjęć;
 תמונות; תמונה
 """
 NAME = """
-product name; name; title; product title; item name; item title; article name; display name; product; label;
+product name; name; title; product title; item name; item title; article name; display name; product; item; label;
 vendor article name; name en; name en us; name en gb; title en; product name en;
 produktname; artikelbezeichnung; bezeichnung; artikelname; titel; produkttitel; produktbezeichnung; name de;
 nom; nom du produit; nom produit; titre; désignation; libellé; nom de l'article; intitulé;

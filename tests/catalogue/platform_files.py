@@ -49,10 +49,13 @@ class PlatformFile:
 
     def with_urls(self, new: Iterable[str | None]) -> bytes:
         """The file as it comes back with these URLs; where one is None, the old one stays."""
-        waiting = iter(new)
+        urls = list(new)
+        waiting = iter(urls)
 
         def render(mark: "re.Match[str]") -> str:
             url = next(waiting)
+            if url is None and any(urls) and (named := _IN_BRACKETS.fullmatch(mark[1])):
+                return named[1]  # importers take the URLs alone
             return mark[1] if url is None else url
 
         return _KEPT.sub(r"\1", _REPLACED.sub(render, self.template)).encode(self.encoding)

@@ -9,9 +9,10 @@ BOM = "\ufeff"
 _GOOGLE = numbered("Google Shopping / Custom Label #", 4)
 SHOPIFY = export(
     "Handle;Title;Body (HTML);Vendor;Product Category;Type;Tags;Published;Option1 Name;Option1 Value;Option1 Linked To;"
-    "Option2 Name;Option2 Value;Option2 Linked To;Option3 Name;Option3 Value;Option3 Linked To;Variant SKU;Variant Grams;"
-    "Variant Inventory Tracker;Variant Inventory Qty;Variant Inventory Policy;Variant Fulfillment Service;Variant Price;"
-    "Variant Compare At Price;Variant Requires Shipping;Variant Taxable;Variant Barcode;Image Src;Image Position;"
+    "Option2 Name;Option2 Value;Option2 Linked To;Option3 Name;Option3 Value;Option3 Linked To;Variant SKU;"
+    "Variant Grams;Variant Inventory Tracker;Variant Inventory Qty;Variant Inventory Policy;"
+    "Variant Fulfillment Service;Variant Price;Variant Compare At Price;"
+    "Variant Requires Shipping;Variant Taxable;Variant Barcode;Image Src;Image Position;"
     "Image Alt Text;Gift Card;SEO Title;SEO Description;Google Shopping / Google Product Category;"
     f"Google Shopping / Gender;Google Shopping / Age Group;Google Shopping / MPN;{_GOOGLE};"
     "Color (product.metafields.shopify.color-pattern);Variant Image;Variant Weight Unit;Variant Tax Code;Cost per item;"
@@ -183,8 +184,8 @@ BIGCOMMERCE_URLS = _legacy(
 )  # fmt: skip
 BIGCOMMERCE_FILES = _legacy(
     _LEGACY_FILES,
-    ("31", "Mug", ["301", image(f"{_OLD}/mug_1.jpg"), "Front", "Y", "0", "302", image(f"{_OLD}/mug_2.jpg"), "", "N", "1",
-                   *[""] * 5]),
+    ("31", "Mug", ["301", image(f"{_OLD}/mug_1.jpg"), "Front", "Y", "0", "302", image(f"{_OLD}/mug_2.jpg"), "", "N",
+                   "1", *[""] * 5]),
     ("32", "Lamp", [""] * 15),
 )  # fmt: skip
 
