@@ -23,6 +23,8 @@ _ADDRESS = re.compile(r"(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
 _IMAGE_FILE = re.compile(
     r"[^\s?#]+\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]\S*)?", re.IGNORECASE
 )
+# What programs write for no image, such as `[]` and `nan`.
+_NOTHING = re.compile(r"[\W_]*(?:n/?a|nan|none|null|nil)?[\W_]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognise
 
 def holds_images(cells: Sequence[str]) -> bool:
     """Whether at least half of some filled cells name an image, by address or by path."""
-    return _share(cells, _ADDRESS, _IMAGE_FILE) >= 0.5
+    return _share([cell for cell in cells if not _NOTHING.fullmatch(cell)], _ADDRESS, _IMAGE_FILE) >= 0.5
 
 
 def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:

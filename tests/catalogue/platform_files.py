@@ -5,7 +5,7 @@ the expected result does not come from the code under test: it is the same templ
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 # What is replaced; and (BigCommerce) a URL that stays where it is, while the new one is written into an empty `⟦⟧`.
@@ -40,23 +40,24 @@ class PlatformFile:
     @property
     def data(self) -> bytes:
         """The file as it is uploaded."""
-        return self.with_urls(None for _ in self.urls)
+        return _KEPT.sub(r"\1", _REPLACED.sub(r"\1", self.template)).encode(self.encoding)
 
     @property
     def urls(self) -> list[str]:
         """What is to be fetched, in order."""
         return [self._url(one or other) for one, other in _FETCHED.findall(self.template)]
 
-    def with_urls(self, new: Iterable[str | None]) -> bytes:
+    def with_urls(self, new: Sequence[str | None]) -> bytes:
         """The file as it comes back with these URLs; where one is None, the old one stays."""
-        urls = list(new)
-        waiting = iter(urls)
+        waiting = iter(zip(new, self.urls, strict=True))
 
         def render(mark: "re.Match[str]") -> str:
-            url = next(waiting)
-            if url is None and any(urls) and (named := _IN_BRACKETS.fullmatch(mark[1])):
-                return named[1]  # importers take the URLs alone
-            return mark[1] if url is None else url
+            url, old = next(waiting)
+            if url is not None:
+                return url
+            # Of `name (URL)` importers take the URLs alone; and a column that is only for new ones must not stay empty.
+            alone = not mark[1] or (any(new) and _IN_BRACKETS.fullmatch(mark[1]))
+            return old if alone else mark[1]
 
         return _KEPT.sub(r"\1", _REPLACED.sub(render, self.template)).encode(self.encoding)
 

@@ -82,7 +82,8 @@ _EBAY_ACTIVE = (
 _AMAZON_KEYS = (
     "feed_product_type;item_sku;brand_name;item_name;external_product_id;external_product_id_type;manufacturer;"
     f"part_number;standard_price;quantity;main_image_url;{numbered('other_image_url#', 8)};swatch_image_url;"
-    f"parent_child;parent_sku;relationship_type;variation_theme;product_description;update_delete;{numbered('bullet_point#', 5)};"
+    "parent_child;parent_sku;relationship_type;variation_theme;product_description;update_delete;"
+    f"{numbered('bullet_point#', 5)};"
     "generic_keywords;color_name;size_name;item_weight;item_weight_unit_of_measure;fulfillment_center_id;condition_type"
 )
 _AMAZON_NAMES = (
@@ -121,7 +122,8 @@ _MYNTRA = (
     "Additional Image 1;Additional Image 2"
 )
 MYNTRA_IMAGES = (
-    "Front Image", "Side Image", "Back Image", "Detail Angle", "Look Shot Image", "Additional Image 1", "Additional Image 2",
+    "Front Image", "Side Image", "Back Image", "Detail Angle", "Look Shot Image", "Additional Image 1",
+    "Additional Image 2",
 )  # fmt: skip
 MYNTRA = export(
     _MYNTRA,
@@ -142,7 +144,8 @@ MARKETS = (
     PlatformFile(
         "google, with blanks", "google",
         export(_SPACED, {"id": "1", "title": "Mug", "link": "https://shop.example/1",
-                         "image link": image(f"{CDN}/1.jpg"), "additional image link": image(f"{CDN}/2.jpg", f"{CDN}/3.jpg", by=",")}, sep="\t", end=False),
+                         "image link": image(f"{CDN}/1.jpg"),
+                         "additional image link": image(f"{CDN}/2.jpg", f"{CDN}/3.jpg", by=",")}, sep="\t", end=False),
         ("image link", "additional image link"), "title", "id",
     ),
     PlatformFile(
