@@ -5,6 +5,7 @@ brackets. So `Product Image 2 Url` is a member of the family `productimageurl`, 
 Comparison is exact: with fuzzy matching other importers took “Email consent” for “Email”.
 """
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -127,45 +128,55 @@ PROFILES = (
 ASSIGNMENT = Profile("assignment", ())  # recognised by `layout`, which knows the spellings of its columns
 LIST = Profile("list", ())  # addresses alone, one in each line
 
-# Any other table. For every role the best first; languages: English, German, French, Spanish, Italian, Portuguese,
-# Dutch, Polish, Russian, Hindi, Chinese, Japanese, Hebrew.
+# Any other table: how columns are called in English, put together (`main image url`, `imgSrc`), and in other ways.
+_WHICH = """
+product item main primary base default featured cover hero front back side top additional extra other secondary
+alternate variant variation gallery small medium large big full original thumbnail thumb swatch model preview source
+"""
+_WHAT = "image images img imgs photo photos picture pictures pic pics"
+_WHERE = """
+url urls link links src srcs href hrefs uri path paths file files filename filenames name list address en enus engb
+"""
+IMAGES_IN_ENGLISH = frozenset(
+    map("".join, itertools.product(["", *_WHICH.split()], _WHAT.split(), ["", *_WHERE.split()]))
+)
+# For every role the best first; languages: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish,
+# Russian, Ukrainian, Hindi, Chinese, Japanese, Hebrew, and the commonest words of some more.
 IMAGES = """
-input image urls; images; image; image url; image urls; image link; image links; image src; image source; img; imgs;
-img url; img urls; img src; image href; images url; images urls; product image; product images; product image url;
-product image urls; product image link; product images url; main image; main image url; main image link; primary image;
-primary image url; base image; small image; thumbnail image; swatch image; thumbnail; thumbnail url; thumbnails;
-featured image; featured image url; cover image; front image; side image; back image; detail image; top image;
-left image; right image; bottom image; hero image; default image; image main; image front; image side; image back;
-front side image; additional image; additional images; additional image url; additional image urls;
-additional image link; additional image links; extra images; other image; other images; other image url;
-secondary image; secondary images; variant image; variant image url; variation image; swatch image url; gallery;
-gallery image; gallery images; gallery urls; image gallery; media; media url; media urls; media files; assets;
-picture; pictures; picture url; picture urls; picture link; pic; pics; pic url; pic urls; photo; photos; photo url;
-photo urls; photo link; photo links; product photo; product photos; product picture; product pictures; item image;
-item images; item image url; item photo url; hosted image urls; image file; image files; image path; image name;
-image filename; image list; all images; images list; model image; look shot image; detail angle; variant assets; packshot; packshots;
+input image urls; image source; image main; image front; image side; image back; images main; thumbnail; thumbnail url;
+thumbnails; detail image; left image; right image; bottom image; front side image; look shot image; detail angle;
+gallery; gallery urls; gallery src; image gallery; all images; media; media url; media urls; media files; assets;
+variant assets; packshot; packshots; hosted image urls; attachment; attachments; attachment url; file url; file urls;
+src;
 bild; bilder; bild url; bilder url; bild urls; bildurl; bildlink; bildlinks; produktbild; produktbilder;
 produktbild url; artikelbild; artikelbilder; hauptbild; zusatzbild; zusatzbilder; weitere bilder; galerie; abbildung;
 abbildungen; fotos; foto; bilddatei; bilddateien; bildpfad; vorschaubild;
 image principale; images supplémentaires; image produit; images produit; images du produit; url image; url images;
-url de l'image; url des images; urls images; lien image; liens images; lien de l'image; visuel; visuels; photo produit;
+url de l'image; url des images; urls images; lien image; liens images; lien de l'image; visuel; visuels; photo
+produit; photo principale; photos supplémentaires; visuel principal; image à la une;
 imagen; imágenes; imagen principal; imágenes adicionales; imagen del producto; imágenes del producto; url imagen;
 url de imagen; url de la imagen; url imágenes; enlace de imagen; enlace imagen; galería; foto url; url foto;
 immagine; immagini; immagine principale; immagini aggiuntive; immagine prodotto; immagini prodotto; url immagine;
 url immagini; url dell'immagine; link immagine; link immagini; galleria;
 imagem; imagens; imagem principal; imagens adicionais; imagem do produto; imagens do produto; url imagem;
-url da imagem; url das imagens; url imagens; link da imagem; galeria;
+url da imagem; url das imagens; url imagens; link da imagem; galeria; url imagens externas; imagens externas;
 afbeelding; afbeeldingen; afbeelding url; afbeeldingen url; productafbeelding; productafbeeldingen; hoofdafbeelding;
 extra afbeeldingen; afbeeldingslink; foto's; plaatje;
-zdjęcie; zdjęcia; zdjęcia url; zdjęcie url; url zdjęcia; zdjęcie główne; dodatkowe zdjęcia; obraz; obrazek; obrazki;
+zdjęcie; zdjęcia; zdjęcia url; zdjęcie url; url zdjęcia; zdjęcie główne; dodatkowe zdjęcia; zdjęcia dodatkowe; obraz;
+obrazek; obrazki;
 obrazy; link do zdjęcia; linki do zdjęć; galeria zdjęć;
 изображение; изображения; картинка; картинки; фото; фотография; фотографии; ссылка на изображение;
 ссылки на изображения; ссылка на фото; url изображения; url изображений; url картинки; основное изображение;
 дополнительные изображения; главное фото; галерея; зображення;
+ссылка изображения; ссылка на картинку; ссылка на фото товара; фото товара; посилання на зображення; фотографії;
 चित्र; चित्र यूआरएल; छवि; छवियां; इमेज; इमेज यूआरएल; फोटो; तस्वीर;
 图片; 图片链接; 图片地址; 图片网址; 商品图片; 产品图片; 主图; 主图链接; 附图; 图像; 图片url; 商品主图; 圖片;
 圖片連結; 照片;
-画像; 画像url; 商品画像; 商品画像url; メイン画像; サブ画像; 画像リンク; 写真; 画像パス;
+画像; 画像url; 商品画像; 商品画像url; メイン画像; サブ画像; 画像リンク; 写真; 画像パス; 商品画像パス; 商品画像リンク;
+resim; resimler; resim url; görsel; görseller; görsel url; ürün resmi; ürün görseli;
+billede; billeder; bilde; produktbilde; obrázek; obrázky; fotka; fotky; kép; képek; imagine; imagini;
+εικόνα; εικόνες; صورة; الصورة; الصور; صور المنتج; 이미지; 상품이미지; 대표이미지; 추가이미지; 이미지 url;
+hình ảnh; ảnh; ảnh sản phẩm; gambar; foto produk; รูปภาพ;
 תמונות; תמונה
 """
 NAME = """
@@ -178,10 +189,12 @@ nome; nome prodotto; nome del prodotto; titolo; denominazione; titolo prodotto;
 nome do produto; nome produto; título do produto; designação;
 naam; productnaam; artikelnaam; producttitel; omschrijving;
 nazwa; nazwa produktu; tytuł; nazwa towaru;
-название; наименование; имя; название товара; наименование товара; заголовок; назва;
+название; наименование; имя; название товара; наименование товара; заголовок; назва; название позиции; назва позиції;
 नाम; उत्पाद का नाम; शीर्षक; उत्पाद नाम;
 名称; 商品名称; 产品名称; 品名; 标题; 商品标题; 产品标题; 商品名稱; 名稱; 標題;
 商品名; 製品名; 名前; タイトル; 商品タイトル; 名称;
+ürün adı; ürün ismi; název; név; terméknév; denumire; nume produs; όνομα; اسم المنتج; الاسم; 상품명; 제품명;
+tên sản phẩm; tên; nama produk; nama; ชื่อสินค้า; navn; produktnavn; namn; produktnamn;
 שם
 """
 ID = """
@@ -189,7 +202,8 @@ s no; sl no; sr no; serial number; serial no; sku; product sku;
  item sku; seller sku; vendor sku code; variant sku; handle; url handle;
 handle id; product handle; product id; item id; id; product code; item code; item number; item no; article number;
 article no; part number; product number; product no; style code; style id; model number; model; code; reference; ref;
-custom label; merchant sku; external id; unique id; uid; asin; mpn; gtin; ean; upc; barcode; isbn; slug; no; number;
+custom label; merchant sku; external id; unique id; uniq id; uid; uuid; guid; pid; art no; article id; order number;
+asin; mpn; gtin; ean; upc; barcode; isbn; slug; no; number;
 artikelnummer; artikelnr; artikel nr; art nr; produktnummer; produkt id; bestellnummer; artikel id; nummer; nr;
 référence; référence produit; ugs; code produit; code article; id produit; numéro d'article;
 referencia; código; código de producto; código del producto; id producto; número de artículo; clave;
@@ -200,7 +214,9 @@ kod; kod produktu; indeks; symbol; numer; numer katalogowy; id produktu;
 артикул; код; код товара; номер; идентификатор; ид;
 एसकेयू; आईडी; क्रमांक; उत्पाद कोड;
 编号; 货号; 商品编号; 产品编号; 商品编码; 编码; 款号; 序号; 商品id; 產品編號; 貨號;
-商品コード; 品番; 商品番号; 型番; 管理番号; 製品コード; コード;
+商品コード; 商品管理番号; 品番; 商品番号; 型番; 管理番号; 製品コード; コード;
+stok kodu; ürün kodu; kód; kód produktu; cikkszám; cod produs; κωδικός; رمز المنتج; 상품코드; 상품번호;
+mã sản phẩm; mã sp; kode produk; kode; รหัสสินค้า; varenummer; artikkelnummer;
 מק"ט; מזהה
 """
 # Too general to count, unless it is the only column with addresses of images.

@@ -5,13 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from image_processor.catalogue.profiles import ID, IMAGES, LINKS, NAME, PROFILES, Profile, spelling, spellings
+from image_processor.catalogue.profiles import (
+    ID,
+    IMAGES,
+    IMAGES_IN_ENGLISH,
+    LINKS,
+    NAME,
+    PROFILES,
+    Profile,
+    spelling,
+    spellings,
+)
 from image_processor.errors import InvalidCSV, shorten
 
 Role = Literal["images", "name", "id"]
 How = Literal["given", "spelling", "values"]
 
-_RANKS: Final = {"images": spellings(IMAGES), "name": spellings(NAME), "id": spellings(ID)}
+_RANKS: Final = {"name": spellings(NAME), "id": spellings(ID)}
+_IMAGES: Final = {*IMAGES_IN_ENGLISH, *spellings(IMAGES)}
 _LINKS: Final = spellings(LINKS)
 _GENERAL: Final = Profile("general", ())
 _HEADER_RECORDS: Final = 25
@@ -19,12 +30,12 @@ _EXAMPLE_CHARS: Final = 200
 _CELL_CHARS: Final = 2_000  # of a list of URLs the beginning is enough
 
 _SEPARATORS = re.compile(r"[\s,;|\"'\[\]()<>]+")
+_FILE = r"[^\s?#]+\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]\S*)?"
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
-_IMAGE_FILE = re.compile(
-    r"[^\s?#]+\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]\S*)?", re.IGNORECASE
-)
+_IMAGE_FILE = re.compile(_FILE, re.IGNORECASE)
+_IMAGE_ADDRESS = re.compile(rf"(?:https?:)?//{_FILE}", re.IGNORECASE)
 # What programs write for no image, such as `[]` and `nan`.
-_NOTHING = re.compile(r"[\W_]*(?:n/?a|nan|none|null|nil)?[\W_]*", re.IGNORECASE)
+_NOTHING = re.compile(r"[\W_]*+(?:n/?a|nan|none|null|nil)?[\W_]*+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,8 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
     """The place of the header among the first 25 of some records, and its columns by the records below it.
 
     It is the record that has most of the `wanted` columns, then the one by which most roles are recognised, the last
-    among equals: Amazon writes its header in two languages. A record that begins with `#` is a remark. Raises
-    InvalidCSV when there is no other record.
+    among equals: Amazon writes its header in two languages. Without images it is the first among equals. A record that
+    begins with `#` is a remark. Raises InvalidCSV when there is no other record.
     """
     tables = [
         (place, recognise(cells, records[place + 1 :]))
@@ -77,12 +88,12 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
     if not tables:
         hint = "Check that the export includes the names of the columns."
         raise InvalidCSV.whole_file("no_header", "No line of the file can be the header of a table.", hint)
-    names = [{column.name for column in found.columns} for _, found in tables]
-    scores = [
-        (sum(name in header for name in wanted), found.certainty, place)
-        for header, (place, found) in zip(names, tables, strict=True)
-    ]
-    return tables[scores.index(max(scores))]
+    return max(tables, key=lambda table: _likelihood(*table, wanted))
+
+
+def _likelihood(place: int, found: Recognised, wanted: Sequence[str]) -> tuple[int, tuple[bool, int], int]:
+    names = {column.name for column in found.columns}
+    return sum(name in names for name in wanted), found.certainty, place if found.of("images") else -place
 
 
 def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognised:
@@ -96,14 +107,16 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognise
     ]
     found = {spelling(name) for name in header}
     profile = next((one for one in PROFILES if found.issuperset(map(spelling, one.anchors))), _GENERAL)
-    for ranks in spellings(profile.images), _RANKS["images"]:
+    for names in set(spellings(profile.images)), _IMAGES:
         if not any(column.role for column in columns):
             columns = [
                 replace(column, role="images", how="spelling")
-                if spelling(column.name) in ranks and holds_images(cells)
+                if spelling(column.name) in names and holds_images(cells)
                 else column
                 for column, cells in zip(columns, values, strict=True)
             ]
+    if profile is _GENERAL:
+        columns = _addresses_before_paths(columns, values)
     suggested = None
     if not any(cells for column, cells in zip(columns, values, strict=True) if column.role == "images"):
         columns, suggested = _by_values(columns, values)
@@ -122,19 +135,32 @@ def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
     named = sum(
         any(pattern.fullmatch(entry) for entry in _SEPARATORS.split(cell[:_CELL_CHARS]) for pattern in patterns)
         for cell in cells
+        if "." in cell  # most columns have none
     )
     return named / len(cells) if cells else 1.0
 
 
+def _addresses_before_paths(columns: list[Column], values: list[list[str]]) -> list[Column]:
+    """Where some columns hold addresses, those that hold only names of files have no role: they cannot be fetched."""
+    images = [column for column in columns if column.role and column.example]
+    paths = [column for column in images if _share(values[column.number - 1], _ADDRESS) < 0.5]
+    if len(paths) == len(images):
+        return columns
+    return [replace(column, role=None, how=None) if column in paths else column for column in columns]
+
+
 def _by_values(columns: list[Column], values: list[list[str]]) -> tuple[list[Column], str | None]:
-    """Use the only column with addresses if it is called no more than `url` or `link`; else propose the likeliest."""
-    candidates = [column for column in columns if column.example and holds_images(values[column.number - 1])]
-    if len(candidates) == 1 and spelling(candidates[0].name) in _LINKS:
-        place = candidates[0].number - 1
-        columns[place] = replace(columns[place], role="images", how="values")
-        return columns, None
-    likeliest = max(candidates, key=lambda column: _share(values[column.number - 1], _IMAGE_FILE), default=None)
-    return columns, likeliest.name if likeliest else None
+    """Use the only column with images if it is called no more than `url` or `link`; else propose the likeliest."""
+    filled = [column for column in columns if column.example]
+    for pattern in _IMAGE_ADDRESS, _IMAGE_FILE, _ADDRESS:
+        found = [column for column in filled if _share(values[column.number - 1], pattern) >= 0.5]
+        if len(found) == 1 and pattern is not _ADDRESS and spelling(found[0].name) in _LINKS:
+            place = found[0].number - 1
+            columns[place] = replace(columns[place], role="images", how="values")
+            return columns, None
+        if found:
+            return columns, found[0].name
+    return columns, None
 
 
 def _with_best(columns: list[Column], role: Role, ranks: dict[str, int]) -> list[Column]:
