@@ -49,15 +49,18 @@ class PlatformFile:
 
     def with_urls(self, new: Sequence[str | None]) -> bytes:
         """The file as it comes back with these URLs; where one is None, the old one stays."""
-        waiting = iter(zip(new, self.urls, strict=True))
+        marks = list(zip(_REPLACED.finditer(self.template), new, self.urls, strict=True))
+        line_of = {mark.start(): self.template.count("\n", 0, mark.start()) for mark, _, _ in marks}
+        changed = {line_of[mark.start()] for mark, url, _ in marks if url is not None}
+        waiting = iter(marks)
 
         def render(mark: "re.Match[str]") -> str:
-            url, old = next(waiting)
+            _, url, old = next(waiting)
             if url is not None:
                 return url
-            # Of `name (URL)` importers take the URLs alone; and a column that is only for new ones must not stay empty.
-            alone = not mark[1] or (any(new) and _IN_BRACKETS.fullmatch(mark[1]))
-            return old if alone else mark[1]
+            # Importers take the URLs alone, not `name (URL)`; a column that is only for new ones must not stay empty.
+            alone = line_of[mark.start()] in changed and _IN_BRACKETS.fullmatch(mark[1])
+            return old if alone or not mark[1] else mark[1]
 
         return _KEPT.sub(r"\1", _REPLACED.sub(render, self.template)).encode(self.encoding)
 

@@ -139,7 +139,7 @@ BIGCOMMERCE = export(
     {"Item": "Image", "ID": "266", "Image is Thumbnail": "TRUE", "Image URL (Import)": "⟦⟧", "Image Sort Order": "0",
      "Internal Image URL (Export)": "⟨https://cdn11.shop.example/s-x/products/77/images/266/a.386.513.jpg?c=1⟩"},
     {"Item": "Image", "ID": "267", "Image is Thumbnail": "FALSE", "Image URL (Import)": "⟦⟧",
-     "Internal Image URL (Export)": "⟨https://cdn11.shop.example/s-x/products/77/images/267/b,c.jpg?c=1⟩"},
+     "Internal Image URL (Export)": "⟨https://cdn11.shop.example/s-x/products/77/images/267/b-c.jpg?c=1⟩"},
     eol="\r\n",
 )  # fmt: skip
 

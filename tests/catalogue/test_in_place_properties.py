@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from image_processor.catalogue import read_catalogue
 
 SETTINGS = settings(
-    max_examples=200, deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120, deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 MARKS = "⟦⟧"
 MARK = re.compile("⟦([^⟧]*)⟧")
