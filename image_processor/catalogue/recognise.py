@@ -128,16 +128,18 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognise
 
 def holds_images(cells: Sequence[str]) -> bool:
     """Whether at least half of some filled cells name an image, by address or by path."""
-    return _share([cell for cell in cells if not _NOTHING.fullmatch(cell)], _ADDRESS, _IMAGE_FILE) >= 0.5
+    return _share(cells, _ADDRESS, _IMAGE_FILE) >= 0.5
 
 
 def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
+    """The share of the cells that have an entry of one of the patterns, among those that do not say “no image”."""
+    filled = [cell for cell in cells if not _NOTHING.fullmatch(cell)]
     named = sum(
         any(pattern.fullmatch(entry) for entry in _SEPARATORS.split(cell[:_CELL_CHARS]) for pattern in patterns)
-        for cell in cells
+        for cell in filled
         if "." in cell  # most columns have none
     )
-    return named / len(cells) if cells else 1.0
+    return named / len(filled) if filled else 1.0
 
 
 def _addresses_before_paths(columns: list[Column], values: list[list[str]]) -> list[Column]:
