@@ -31,9 +31,11 @@ _CELL_CHARS: Final = 2_000  # of a list of URLs the beginning is enough
 
 _SEPARATORS = re.compile(r"[\s,;|\"'\[\]()<>]+")
 _FILE = r"[^\s?#]+\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]\S*)?"
-_ADDRESS = re.compile(r"(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
+_OTHER_FILE = r"(?!\S*\.(?:pdf|docx?|xlsx?|csv|txt|zip|html?|mp[34]|m4v|mov|webm|glb|usdz)(?:[?#]|\Z))"
+_ADDRESS = re.compile(rf"{_OTHER_FILE}(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
 _IMAGE_FILE = re.compile(_FILE, re.IGNORECASE)
 _IMAGE_ADDRESS = re.compile(rf"(?:https?:)?//{_FILE}", re.IGNORECASE)
+_REMARK = re.compile(r"#\s*[^\s#]")  # but `#` alone is a number
 # What programs write for no image, such as `[]` and `nan`.
 _NOTHING = re.compile(r"[\W_]*+(?:n/?a|nan|none|null|nil)?[\W_]*+", re.IGNORECASE)
 
@@ -83,7 +85,7 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
     tables = [
         (place, recognise(cells, records[place + 1 :]))
         for place, cells in enumerate(records[:_HEADER_RECORDS])
-        if any(map(str.strip, cells)) and not cells[0].startswith("#")
+        if any(map(str.strip, cells)) and not _REMARK.match(cells[0])
     ]
     if not tables:
         hint = "Check that the export includes the names of the columns."
@@ -156,7 +158,9 @@ def _by_values(columns: list[Column], values: list[list[str]]) -> tuple[list[Col
     filled = [column for column in columns if column.example]
     for pattern in _IMAGE_ADDRESS, _IMAGE_FILE, _ADDRESS:
         found = [column for column in filled if _share(values[column.number - 1], pattern) >= 0.5]
-        if len(found) == 1 and pattern is not _ADDRESS and spelling(found[0].name) in _LINKS:
+        if pattern is _ADDRESS:  # which also occur in free text
+            found = [column for column in found if _SEPARATORS.sub("", column.example).startswith(("http", "//"))]
+        elif len(found) == 1 and spelling(found[0].name) in _LINKS:
             place = found[0].number - 1
             columns[place] = replace(columns[place], role="images", how="values")
             return columns, None

@@ -118,6 +118,20 @@ EXCEL_GERMAN = export(
     sep=";", eol="\r\n",
 )  # fmt: skip
 EXCEL_UNICODE = BOM + EXCEL_GERMAN.replace(";", "\t")
+EXCEL_SEP = export(
+    "No.;Name;Image;;",
+    ["1", "Mug", image(f"{CDN}/1.jpg"), "", ""],
+    ["2", "Lamp"],
+    ["", "", "", "", ""],
+    ["3", 'Jar 12"', image(f"{CDN}/3.jpg", f"{CDN}/4.jpg"), "x", "", ""],
+    sep=";", eol="\r\n", above="sep=;\r\n",
+)  # fmt: skip
+EXCEL_WRAPPED = export(
+    "Art.\nNo.;Article Name;Price\n(EUR);Image\nURL",
+    ["1", "Mug", "12.50", image(f"{CDN}/1.jpg")],
+    ["2", "Lamp\n(tall)", "40", image(f"{CDN}/2.jpg", f"{CDN}/3.jpg", by="\n")],
+    eol="\r\n", above="Price list,,,\r\n",
+)  # fmt: skip
 URL_LIST = f"{image(f'{CDN}/1.jpg')}\n\n{image(f'{CDN}/w_1,h_2/2.jpg')}\n{image('http://a.example/x?y=1;2')}\n"
 
 _PATHS = {"base": BASE, "asks": True}
@@ -143,5 +157,9 @@ SYSTEMS = (
     PlatformFile("Excel, German", "general", EXCEL_GERMAN, ("Bild-URL",), "Bezeichnung", "Art.-Nr.", encoding="cp1252"),
     PlatformFile("Excel, Unicode text", "general", EXCEL_UNICODE, ("Bild-URL",), "Bezeichnung", "Art.-Nr.",
                  encoding="utf-16-le"),
+    PlatformFile("Excel, sep line", "general", EXCEL_SEP, ("Image",), "Name", "No.", header_line=2),
+    PlatformFile(
+        "Excel, wrapped header", "general", EXCEL_WRAPPED, ("Image\nURL",), "Article Name", "Art.\nNo.", header_line=2
+    ),
     PlatformFile("a list", "list", URL_LIST, ("",), header_line=0),
 )  # fmt: skip

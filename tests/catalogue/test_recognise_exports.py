@@ -109,6 +109,12 @@ TABLES: dict[str, tuple[str, list[str], str | None, str | None]] = {
         'sku,name,image_url\n1,A,n/a\n2,B,NaN\n3,C,None\n4,D,[]\n5,E,-\n6,F,{U}\n',
         ["image_url"], "name", "sku",
     ),
+    "the same name thrice": ("SKU,Name,Image,Image,Image\nM1,Mug,{U},,{V}\n", ["Image"] * 3, "Name", "SKU"),
+    "a column called #": ("#,Item,Photo\n1,Mug,{U}\n2,Cup,{U}\n", ["Photo"], "Item", None),
+    "columns without a name": (",Name,,Image,\n0,Mug,x,{U},\n1,Cup,y,{U},\n", ["Image"], "Name", None),
+    "images and manuals": (
+        "sku,name,image,attachments\n1,Mug,{U},https://shop.example/manual.pdf\n", ["image"], "name", "sku",
+    ),
     "German": (
         "Artikelnummer;Artikelbezeichnung;Kurzbeschreibung;Preis;Bild1;Bild2\nA1;Becher;blau;5,00;{U};{U}\n",
         ["Bild1", "Bild2"], "Artikelbezeichnung", "Artikelnummer",
@@ -173,6 +179,8 @@ WITHOUT = {
     "the size of images": "sku,name,image_width,image_height,image_alt\n1,Mug,600,400,A mug\n",
     "words in a column of images": "sku,name,image\n1,Mug,yes\n2,Cup,no\n",
     "reviews": "review_id,product_id,stars,text\n1,B07,5,See https://shop.example/mug for more\n",
+    "manuals": "sku,name,attachments\n1,Mug,https://shop.example/files/manual.pdf?v=2\n",
+    "films": "sku,name,media_url\n1,Mug,https://shop.example/films/mug.mp4\n",
     "a header in Greek": "Κωδικός;Περιγραφή;Τιμή\n1;Κούπα;5\n",
 }
 
