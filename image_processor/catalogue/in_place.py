@@ -76,6 +76,7 @@ def _cell(delimiter: str, skip_initial_space: bool) -> "re.Pattern[str]":
 
 
 def _written(text: str, before: str, dialect: Dialect) -> str:
-    if before.startswith('"') or any(char in text for char in (dialect.delimiter, '"', "\r", "\n")):
+    needs_quotes = any(char in text for char in (dialect.delimiter, "\r", "\n")) or text.startswith('"')
+    if needs_quotes or before.startswith('"') or ('"' in text and '"' not in before):
         return '"' + text.replace('"', '""') + '"'
-    return text
+    return text  # quotes inside a cell that was not quoted, such as ["https://…"], are text

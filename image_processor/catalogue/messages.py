@@ -16,9 +16,7 @@ def no_images(found: Recognised, header_line: int, has_pictures: bool = False) -
         return CSVProblem(header_line, None, None, shorten(url, 200), "no_header", detail, hint)
     suggested = found.suggested_images_column
     if suggested:
-        detail = (
-            f"It is not clear which column holds the images; “{shorten(suggested)}” has values that look like images."
-        )
+        detail = f"It is not clear which column holds the images. “{shorten(suggested)}” holds URLs or paths."
         hint = f"{_columns(found)} Choose the column of images (images_column), for example “{shorten(suggested)}”."
         return CSVProblem(header_line, None, suggested, "", "no_image_column", detail, hint)
     if has_pictures:

@@ -203,15 +203,17 @@ class Workbook:
 def _changed_row(match: "re.Match[bytes]", row: int, texts: Mapping[int, str], kept: Container[Place]) -> bytes:
     """A row with new text in some columns. `match` is one of `_ROW`."""
     missing = dict(sorted(texts.items()))
-    prefix = match[1]
-    cells: list[bytes] = []
-    for cell in _cells(rb"[A-Z]+").finditer(match[4] or b""):
+    prefix, content = match[1], match[4] or b""
+
+    def change(cell: "re.Match[bytes]") -> bytes:
         column = _place(cell[3], cell[4])[1]
-        cells += [_new_cell(prefix, row, before, missing.pop(before)) for before in list(missing) if before < column]
+        before = [_new_cell(prefix, row, place, missing.pop(place)) for place in list(missing) if place < column]
         text = missing.pop(column, None)
-        cells.append(cell[0] if text is None else _changed_cell(cell, text, (row, column) in kept))
-    cells += [_new_cell(prefix, row, column, text) for column, text in missing.items()]
-    return b"<%brow%b>%b</%brow>" % (prefix, match[2], b"".join(cells), prefix)
+        return b"".join(before) + (cell[0] if text is None else _changed_cell(cell, text, (row, column) in kept))
+
+    content = _cells(rb"[A-Z]+").sub(change, content)
+    after = b"".join(_new_cell(prefix, row, column, text) for column, text in missing.items())
+    return b"<%brow%b>%b%b</%brow>" % (prefix, match[2], content, after, prefix)
 
 
 def _changed_cell(cell: "re.Match[bytes]", text: str, keeps_text: bool) -> bytes:

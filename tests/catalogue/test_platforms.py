@@ -41,14 +41,14 @@ def new_urls(file: PlatformFile) -> list[str]:
 
 
 def names(catalogue: Any, role: str) -> tuple[str, ...]:
-    return tuple(column.name for column in catalogue.layout.columns if column.role == role)
+    return tuple(column.name for column in catalogue.understood.columns if column.role == role)
 
 
 @every_file
 def test_it_is_recognised_without_an_option(file: PlatformFile) -> None:
     catalogue = read_catalogue(file.data, filename="export.csv")
 
-    layout = catalogue.layout
+    layout = catalogue.understood
     assert (layout.profile, layout.header_line) == (file.profile, file.header_line)
     assert (layout.output, layout.failed) == ("replace", "keep")
     if file.header_line:

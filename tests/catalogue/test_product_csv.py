@@ -451,7 +451,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "text after a closing quote": (H.encode() + f'1,a,"{A}" x\n'.encode(), "text_after_quote", "line 2"),
     "a quote that runs into the next": (H.encode() + f'1,"a,{A}\n2,"b",{B}\n'.encode(), "text_after_quote", "line 2"),
     "a hundred thousand columns": (H.strip().encode() + b",x" * 100_000 + b"\n1,2,3", "too_many_columns", "100,003"),
-    "a hundred thousand unknown columns": (b"x," * 100_000 + b"\n1,2,3", "no_image_column", "No column"),
+    "a hundred thousand unknown columns": (b"x," * 100_000 + b"\n1,2,3", "too_many_columns", "100,001"),
     "a cell of a megabyte": (H.encode() + b"1," + b"x" * 1_000_000 + b"," + A.encode(), "cell_too_large", "line 2"),
     "a row of three megabytes": (H.encode() + b"1,a" + b",x" * 1_500_000, "cell_too_large", "line 2"),
     "a hundred thousand URLs": (H.encode() + b'1,a,"' + f"{A}, ".encode() * 100_000 + b'"', "cell_too_large", "line 2"),

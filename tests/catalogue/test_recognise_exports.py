@@ -190,7 +190,7 @@ def read(text: str) -> Any:
 
 
 def names(catalogue: Any, role: str) -> list[str]:
-    return [column.name for column in catalogue.layout.columns if column.role == role]
+    return [column.name for column in catalogue.understood.columns if column.role == role]
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -199,7 +199,7 @@ def test_the_columns_of_a_public_table_are_recognised(kind: str) -> None:
 
     catalogue = read(text)
 
-    assert catalogue.layout.profile == "general"
+    assert catalogue.understood.profile == "general"
     found = {role: names(catalogue, role) for role in ("images", "name", "id")}
     assert found == {"images": images, "name": [name] if name else [], "id": [id_] if id_ else []}
     assert any(row.image_urls for row in catalogue.rows())
@@ -210,13 +210,13 @@ def test_a_table_without_images_is_told_so(kind: str) -> None:
     catalogue = read(WITHOUT[kind])
 
     assert names(catalogue, "images") == []
-    assert catalogue.layout.header_line == 1
+    assert catalogue.understood.header_line == 1
     assert not catalogue.is_valid
     (problem,) = catalogue.problems
     assert problem.code == "no_image_column"
     assert "header" not in problem.detail
     assert "look like images" not in problem.detail
-    for column in catalogue.layout.columns:
+    for column in catalogue.understood.columns:
         assert f"“{column.name}”" in problem.hint
 
 
@@ -234,4 +234,4 @@ def test_the_column_that_looks_like_images_is_proposed(text: str, suggested: str
     (problem,) = catalogue.problems
     assert problem.code == "no_image_column"
     assert suggested in problem.detail
-    assert catalogue.layout.suggested_images_column == suggested
+    assert catalogue.understood.suggested_images_column == suggested

@@ -46,7 +46,7 @@ def table(catalogue: Any, new: Sequence[str | None]) -> list[list[str]]:
 
 
 def names(catalogue: Any, role: str) -> list[str]:
-    return [column.name for column in catalogue.layout.columns if column.role == role]
+    return [column.name for column in catalogue.understood.columns if column.role == role]
 
 
 def without(sheet: bytes, *cells: str) -> bytes:
@@ -72,7 +72,7 @@ def shown(sheet: bytes) -> dict[str, tuple[str | None, str]]:
 def test_the_sheet_its_columns_and_its_links_are_found(kind: str) -> None:
     catalogue = read(BOOKS[kind], kind)
 
-    assert (catalogue.layout.sheet, catalogue.layout.header_line) == ("Products & more", 3)
+    assert (catalogue.understood.sheet, catalogue.understood.header_line) == ("Products & more", 3)
     assert {role: names(catalogue, role) for role in ("images", "name", "id")} == {
         "images": ["Image", "Image 2"], "name": ["Name"], "id": ["SKU"],
     }  # fmt: skip
@@ -165,9 +165,9 @@ def test_the_csv_of_a_workbook_has_its_texts_and_the_new_urls() -> None:
 
 
 def test_a_sheet_is_chosen_by_its_name() -> None:
-    assert read(BOOKS["xlsx"], sheet="Products & more").layout.sheet == "Products & more"
+    assert read(BOOKS["xlsx"], sheet="Products & more").understood.sheet == "Products & more"
     catalogue = read(BOOKS["xlsx"], sheet="Notes")
-    assert (catalogue.layout.sheet, catalogue.is_valid) == ("Notes", False)
+    assert (catalogue.understood.sheet, catalogue.is_valid) == ("Notes", False)
     with pytest.raises(InvalidCSV, match="Products & more"):
         read(BOOKS["xlsx"], sheet="Prices")
 
@@ -199,7 +199,7 @@ def template() -> bytes:
 def test_the_template_of_a_marketplace_keeps_its_formats_and_validations(template: bytes) -> None:
     catalogue = read(template)
     urls = FILES["myntra"].urls
-    assert (catalogue.layout.header_line, tuple(names(catalogue, "images"))) == (3, MYNTRA_IMAGES)
+    assert (catalogue.understood.header_line, tuple(names(catalogue, "images"))) == (3, MYNTRA_IMAGES)
     assert [url for row in catalogue.rows() for url in row.image_urls] == urls
 
     data = workbook(catalogue, NEW[: len(urls)])
