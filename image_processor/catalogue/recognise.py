@@ -90,7 +90,7 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
     if not tables:
         hint = "Check that the export includes the names of the columns."
         raise InvalidCSV.whole_file("no_header", "No line of the file can be the header of a table.", hint)
-    return max(tables, key=lambda table: _likelihood(*table, wanted))
+    return max(tables, key=lambda table: _likelihood(table[0], table[1], wanted))
 
 
 def _likelihood(place: int, found: Recognised, wanted: Sequence[str]) -> tuple[int, tuple[bool, int], int]:
