@@ -5,7 +5,7 @@ Exports separate them by commas, semicolons, pipes, blanks or line ends, write J
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ADDRESS = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _LIST = re.compile(r"\s*+\[.*\]\s*+", re.DOTALL)
@@ -14,14 +14,14 @@ _NAMED = re.compile(r"\((https?://[^()\s]++)\)", re.IGNORECASE)
 _RUN = re.compile(r"[\s,;|]++")
 _HARD = re.compile(r"[,;|]")
 _IMAGE_END = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)\Z", re.IGNORECASE)
+_ONE_URL = re.compile(r"https?://[^\s,;|\"'<>()\[\]\\]++")
 _NO_IMAGE = {"n/a", "na", "none", "null", "nan", "nil", "no_selection", "no image", "no-image", "tbd", "false", "0"}
 _LIKE_URL = re.compile(r"(?:[a-z][a-z0-9+.\-]*:)?/|[a-z][a-z0-9+.\-]*:\S|www\.", re.IGNORECASE)
 _IMAGE_PATH = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]|\Z)", re.IGNORECASE)
 _WRAPPING = "\"'<>"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a cell: `cell[start:end]` is as it was written, `url` what is fetched."""
 
     start: int
@@ -34,15 +34,22 @@ def entries(cell: str, image_base_url: str | None = None) -> list[Entry]:
 
     `//host/…` becomes https; a path becomes an address below `image_base_url` if there is one, else it stays a path.
     """
+    if _ONE_URL.fullmatch(cell):  # the common case
+        return [Entry(0, len(cell), cell)]
     spans = _list_items(cell) if _LIST.fullmatch(cell) else _named(cell) or _separated(cell)
     return [Entry(start, end, _url(cell[start:end], image_base_url)) for start, end in spans if start < end]
 
 
-def is_placeholder(entry: str) -> bool:
-    """Whether an entry only says that there is no image, or is other text: not a URL, not a path of an image."""
-    if entry.casefold() in _NO_IMAGE or not any(map(str.isalnum, entry)):
+def names_an_image(entry: str, image_base_url: str | None = None) -> bool:
+    """Whether an entry, as it is written, names an image: not when it says that there is none, or is other text.
+
+    Without a base URL it must look like a URL or like the path of an image.
+    """
+    if entry.startswith(("https://", "http://")):
         return True
-    return not (_LIKE_URL.match(entry) or _IMAGE_PATH.search(entry))
+    if entry.casefold() in _NO_IMAGE or not any(map(str.isalnum, entry)):
+        return False
+    return image_base_url is not None or bool(_LIKE_URL.match(entry) or _IMAGE_PATH.search(entry))
 
 
 def replaced(cell: str, found: Sequence[Entry], urls: Sequence[str | None]) -> str:
@@ -66,7 +73,7 @@ def _list_items(cell: str) -> list[tuple[int, int]]:
 def _named(cell: str) -> list[tuple[int, int]]:
     """The addresses of `name.jpg (https://…), name.jpg (https://…)`, if the cell is written so."""
     first = _ADDRESS.search(cell)
-    return [match.span(1) for match in _NAMED.finditer(cell)] if first and cell[first.start() - 1] == "(" else []
+    return [match.span(1) for match in _NAMED.finditer(cell)] if first and cell[: first.start()].endswith("(") else []
 
 
 def _separated(cell: str) -> Iterator[tuple[int, int]]:

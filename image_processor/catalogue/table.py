@@ -11,7 +11,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from image_processor.catalogue.base import Catalogue, CSVLimits, Failed, Failure, Output, TableOptions, Understood
-from image_processor.catalogue.cells import Entry, entries, is_placeholder, replaced
+from image_processor.catalogue.cells import Entry, entries, names_an_image, replaced
 from image_processor.catalogue.layout import ERROR, OUTPUT, Dialect
 from image_processor.catalogue.profiles import ASSIGNMENT
 from image_processor.catalogue.recognise import Recognised, Role, given
@@ -19,8 +19,10 @@ from image_processor.catalogue.repairs import RowWarnings
 from image_processor.catalogue.rows import Finding, Row, text_problems, url_problems
 from image_processor.catalogue.writer import DialectWriter
 from image_processor.errors import CSVProblem, shorten
+from image_processor.urls import check_url
 
 _BASE_HINT = "If it is a path, give the URL that it is below as image_base_url (“Base URL of relative paths”)."
+_TEXTS: tuple[Role, ...] = ("id", "name")
 _SURPLUS = "The row has more cells than the header has columns, so it is not clear which of them hold images."
 _QUOTE_HINT = 'Put quotes (") round every cell that contains the delimiter.'
 
@@ -54,6 +56,7 @@ class Table(Catalogue):
         self._output: Output = options.output or ("add" if self._is_strict else "replace")
         self._failed: Failed = options.failed or ("keep" if self._output == "replace" else "empty")
         self._base_url = options.image_base_url or found.profile.image_base_url
+        self._places = {role: next((one.number - 1 for one in found.of(role)), None) for role in _TEXTS}
         self._images = [column.number - 1 for column in found.of("images")]
         self._results = dict(self._places_of_results())
 
@@ -103,14 +106,13 @@ class Table(Catalogue):
                 yield self._row(number, line, cells, id_, name)
 
     def _row(self, number: int, line: int, cells: Sequence[str], id_: str, name: str) -> TableRow:
-        found = [
-            (place, entry)
-            for place in self._images
-            if place < len(cells) and cells[place]
-            for entry in entries(cells[place], self._base_url)
-        ]
-        images = tuple(one for one in found if not is_placeholder(one[1].url))
-        left = tuple(one for one in found if is_placeholder(one[1].url)) if len(images) < len(found) else ()
+        images: list[tuple[int, Entry]] = []
+        left: list[tuple[int, Entry]] = []
+        for place in self._images:
+            cell = cells[place] if place < len(cells) else ""
+            for entry in entries(cell, self._base_url) if cell else ():
+                is_image = names_an_image(cell[entry.start : entry.end], self._base_url)
+                (images if is_image else left).append((place, entry))
         urls = tuple(entry.url for _, entry in images)
         problems = tuple(
             CSVProblem(line, number, column, shorten(value or "", 200), code, detail, hint)
@@ -118,14 +120,13 @@ class Table(Catalogue):
         )
         if len(urls) > self._limits.max_urls_per_row:
             urls = ()
-        return TableRow(
-            number, line, id_ if self._is_strict else id_ or str(number), name, urls, problems, cells, images, left
-        )
+        if not self._is_strict:
+            id_ = id_ or str(number)
+        return TableRow(number, line, id_, name, urls, problems, cells, tuple(images), tuple(left))
 
     def _cell(self, cells: Sequence[str], role: Role) -> str:
-        return next(
-            (cells[column.number - 1].strip() for column in self.found.of(role) if column.number <= len(cells)), ""
-        )
+        place = self._places[role]
+        return cells[place].strip() if place is not None and place < len(cells) else ""
 
     def _findings(
         self, cells: Sequence[str], id_: str, name: str, images: Sequence[tuple[int, Entry]]
@@ -136,6 +137,8 @@ class Table(Catalogue):
         if self._is_strict:
             for role, called, value in (("id", "Serial number", id_), ("name", "Product name", name)):
                 yield from text_problems(self.found.of(role)[0].name, called, value)  # type: ignore[arg-type]
+        elif len(images) <= self._limits.max_urls_per_row and not any(check_url(entry.url) for _, entry in images):
+            return  # the common case
         if images or self._is_strict:
             for place in self._images:
                 of_column = [entry.url for at, entry in images if at == place]
