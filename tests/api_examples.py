@@ -141,6 +141,8 @@ def capture(finished: FinishedJob) -> dict[str, Any]:
     examples["receive_callback"]["request"] = {"media_type": "application/json", "body": delivery["body"]}
     keep("health", client.get("/healthz"), 200)
     keep("sample_csv", client.get("/sample.csv"), 200)
+    keep("sample_shopify", client.get("/samples/shopify.csv"), 200)
+    keep("sample_woocommerce", client.get("/samples/woocommerce.csv"), 200)
     again = upload(HEAD + "1.,Stoneware mug,https://shop.example/mug-front.jpg\n")
     keep("upload", again, 202)
     keep("output_csv", client.get(f"{again.headers['Location']}/output.csv"), 409)

@@ -3,7 +3,8 @@
 from image_processor.catalogue.base import Catalogue, CSVLimits, TableOptions, Understood
 from image_processor.catalogue.read import read_catalogue, warm_up
 from image_processor.catalogue.rows import Row
-from image_processor.catalogue.writer import sample_csv, write_problems, write_replacements
+from image_processor.catalogue.samples import plain_sample, shopify_sample, woocommerce_sample, workbook_sample
+from image_processor.catalogue.writer import write_problems, write_replacements
 
 __all__ = [
     "CSVLimits",
@@ -11,9 +12,12 @@ __all__ = [
     "Row",
     "TableOptions",
     "Understood",
+    "plain_sample",
     "read_catalogue",
-    "sample_csv",
+    "shopify_sample",
     "warm_up",
+    "woocommerce_sample",
+    "workbook_sample",
     "write_problems",
     "write_replacements",
 ]

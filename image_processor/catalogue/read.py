@@ -4,9 +4,9 @@ from image_processor.catalogue.base import SPLIT, Catalogue, CSVLimits, TableOpt
 from image_processor.catalogue.encoding import Encoding, Source, likely_encoding, size_of, true_encoding
 from image_processor.catalogue.layout import recognise_layout
 from image_processor.catalogue.reader import ProductCSV
+from image_processor.catalogue.samples import plain_sample
 from image_processor.catalogue.sheet_table import is_workbook, read_workbook
 from image_processor.catalogue.text_table import read_text
-from image_processor.catalogue.writer import sample_csv
 from image_processor.errors import UploadTooLarge, shorten
 
 _NO_OPTIONS = TableOptions()
@@ -51,4 +51,4 @@ def _read_text(source: Source, encoding: Encoding, limits: CSVLimits, options: T
 
 def warm_up() -> None:
     """Import pandas and read a tiny catalogue, so that the first upload does not wait for it. Takes about 0.5 s."""
-    list(read_catalogue(sample_csv("http://localhost", [("Warm-up", ["1.jpg"])])).rows())
+    list(read_catalogue(plain_sample("http://localhost")).rows())

@@ -1,13 +1,12 @@
-"""Writing CSV: rows in the dialect of a catalogue, problems, replacements and the sample."""
+"""Writing CSV: rows in the dialect of a catalogue, problems and replacements."""
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from typing import BinaryIO
 
 from image_processor.catalogue.encoding import UTF8, UTF8_BOM
-from image_processor.catalogue.layout import DELIMITERS, NAME, SERIAL, URLS, Dialect
+from image_processor.catalogue.layout import DELIMITERS, Dialect
 from image_processor.catalogue.rows import guard
 from image_processor.errors import CSVProblem
 
@@ -44,16 +43,6 @@ def write_problems(problems: Iterable[CSVProblem], destination: BinaryIO) -> Non
     writer.row(member.name for member in fields(CSVProblem))
     for problem in problems:
         writer.row("" if value is None else str(value) for value in astuple(problem))
-
-
-def sample_csv(base_url: str, products: Sequence[tuple[str, Sequence[str]]]) -> bytes:
-    """A catalogue that can be uploaded as it is: per product its name and its image files under `/static/samples/`."""
-    file = io.BytesIO()
-    writer = DialectWriter(file, Dialect(UTF8))
-    writer.row((SERIAL, NAME, URLS))
-    for number, (name, files) in enumerate(products, start=1):
-        writer.row((f"{number}.", name, ", ".join(f"{base_url}/static/samples/{file}" for file in files)))
-    return file.getvalue()
 
 
 def write_replacements(replacements: Iterable[Sequence[object]], destination: BinaryIO) -> None:

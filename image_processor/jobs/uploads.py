@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PureWindowsPath
 from typing import Any
 
-from image_processor.catalogue import Catalogue, CSVLimits, TableOptions, read_catalogue, sample_csv
+from image_processor.catalogue import Catalogue, CSVLimits, TableOptions, read_catalogue
 from image_processor.errors import (
     IdempotencyMisuse,
     InvalidCSV,
@@ -26,15 +26,6 @@ MAX_KEY_LENGTH = 255
 RETRY_SECONDS = 10
 
 _OF_TABLE = {field.name for field in fields(TableOptions)}
-
-# The images under static/samples/.
-SAMPLE_PRODUCTS = (
-    ("Stoneware mug", ("mug-front.jpg", "mug-upright.jpg")),
-    ("Table lamp", ("lamp.jpg", "lamp-shade.avif")),
-    ("Shoe box", ("shoe-box.jpg", "shoe-box-end.webp")),
-    ("Canvas tote", ("tote.jpg", "tote-cut-out.png")),
-    ("Striped vase", ("vase.jpg", "vase-turning.gif")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +59,6 @@ class Uploads:
         if "images_column" in of_table:
             of_table["images_column"] = tuple(of_table["images_column"])
         return replace(self.defaults, **chosen, table=TableOptions(**of_table))
-
-    def sample(self, base_url: str) -> bytes:
-        """A catalogue of images that this server hosts."""
-        return sample_csv(base_url, SAMPLE_PRODUCTS)
 
     def read(self, data: bytes, filename: str, options: UploadOptions) -> Catalogue:
         """Read and validate an upload without accepting it. Raises InvalidCSV when it is no catalogue at all."""

@@ -36,6 +36,7 @@ def token(client: FlaskClient, path: str) -> str:
     "path",
     [
         "/sample.csv",
+        "/samples/shopify.csv",
         "/docs/",
         "/docs/openapi.json",
         "/status/x",

@@ -8,7 +8,14 @@ from typing import Any
 from flask import Response, g, request
 from pydantic import ValidationError
 
-from image_processor.catalogue import Catalogue, write_problems
+from image_processor.catalogue import (
+    Catalogue,
+    plain_sample,
+    shopify_sample,
+    woocommerce_sample,
+    workbook_sample,
+    write_problems,
+)
 from image_processor.errors import InvalidCSV, MissingFile, UnsupportedMediaType
 from image_processor.jobs import StatusBody, UploadOptions, links
 from image_processor.web.api.blueprint import (
@@ -20,6 +27,7 @@ from image_processor.web.api.blueprint import (
     page_response,
     problems,
 )
+from image_processor.web.api.results import WORKBOOK_TYPES
 from image_processor.web.guard import guard
 from image_processor.web.schemas import (
     Layout,
@@ -48,6 +56,7 @@ FILE_TYPES = (
     "application/vnd.oasis.opendocument.spreadsheet",
 )
 PREVIEW_ROWS = 5
+A_SAMPLE = "A catalogue that can be uploaded as it is."
 
 
 @api.before_request
@@ -160,12 +169,38 @@ def delete_request(path: RequestPath) -> Response:
 @api.get(
     "/sample.csv",
     tags=[jobs_tag],
-    responses={200: file_of("A catalogue that can be uploaded as it is.", "text/csv"), **problems(401)},
+    responses={200: file_of(A_SAMPLE, "text/csv"), **problems(401)},
 )
 def sample_csv() -> Response:
     """A catalogue of images that this server hosts."""
-    response = Response(services().uploads.sample(g.base_url), content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = "attachment; filename=sample.csv"
+    return _sample(plain_sample(g.base_url), "sample.csv")
+
+
+@api.get("/samples/shopify.csv", tags=[jobs_tag], responses={200: file_of(A_SAMPLE, "text/csv"), **problems(401)})
+def sample_shopify() -> Response:
+    """The same products as Shopify exports them."""
+    return _sample(shopify_sample(g.base_url), "shopify.csv")
+
+
+@api.get("/samples/woocommerce.csv", tags=[jobs_tag], responses={200: file_of(A_SAMPLE, "text/csv"), **problems(401)})
+def sample_woocommerce() -> Response:
+    """The same products as WooCommerce exports them."""
+    return _sample(woocommerce_sample(g.base_url), "woocommerce.csv")
+
+
+@api.get(
+    "/samples/workbook.xlsx",
+    tags=[jobs_tag],
+    responses={200: file_of(A_SAMPLE, WORKBOOK_TYPES[".xlsx"]), **problems(401)},
+)
+def sample_workbook() -> Response:
+    """The same products in an Excel workbook."""
+    return _sample(workbook_sample(g.base_url), "workbook.xlsx", WORKBOOK_TYPES[".xlsx"])
+
+
+def _sample(data: bytes, name: str, content_type: str = "text/csv; charset=utf-8") -> Response:
+    response = Response(data, content_type=content_type)
+    response.headers["Content-Disposition"] = f"attachment; filename={name}"
     return response
 
 
