@@ -3,9 +3,9 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from image_processor.catalogue.base import CSVLimits, TableOptions
 from image_processor.catalogue.encoding import UTF8, Source
@@ -46,18 +46,20 @@ class SheetTable(Table):
     def _dialect(self) -> Dialect:
         return Dialect(UTF8)
 
-    def _all_rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The rows of the sheet, numbered from 1, with the URLs of links in the columns of images."""
-        for number, cells in enumerate(self._book.rows(self.sheet or ""), start=1):
+    def _all_rows(self, places: Collection[int] | None = None) -> Iterator[tuple[int, list[str]]]:
+        """The rows of the sheet, numbered from 1, with the URLs of links in the columns of images.
+
+        They are text, or other values but in some places.
+        """
+        for number, cells in enumerate(self._book.rows(self.sheet or "", places), start=1):
             for place in self._images:
                 if url := self._links.get((number - 1, place)):
                     cells[place] = url
             yield number, cells
 
     def _records(self) -> Iterator[tuple[int, Sequence[str]]]:
-        return (
-            (line, cells) for line, cells in self._all_rows() if line > self.header_line and any(map(str.strip, cells))
-        )
+        used = [column.number - 1 for column in self.found.columns if column.role]
+        return ((line, cells) for line, cells in self._all_rows(used) if line > self.header_line and _is_filled(cells))
 
     def write_output(self, outputs: Iterable[Sequence[str | None]], destination: BinaryIO) -> None:
         """Write the sheet as CSV."""
@@ -99,6 +101,10 @@ class SheetTable(Table):
 
     def _refusal(self) -> CSVProblem | None:
         return no_images(self.found, self.header_line, self._book.has_pictures) if not self._images else None
+
+
+def _is_filled(cells: Sequence[Any]) -> bool:
+    return any(cell.strip() if isinstance(cell, str) else True for cell in cells)
 
 
 def is_workbook(source: Source) -> bool:
