@@ -125,7 +125,7 @@ class Reference:
 
 def title_of(operation_id: str) -> str:
     """`list_images` → `List images`, `output_csv` → `output.csv`."""
-    file = re.sub(r"_(csv|zip)$", r".\1", operation_id)
+    file = re.sub(r"_(csv|xlsx|zip)$", r".\1", operation_id)
     return file if file != operation_id else operation_id.replace("_", " ").capitalize()
 
 
