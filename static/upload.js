@@ -1,11 +1,15 @@
 // The upload page: the file is checked first, what was read is shown, then it is sent. Without this script the
 // form does the same in one step.
-import { el, number, plural, reason } from "./dom.js";
+import * as columns from "./columns.js";
+import { el, plural, reason } from "./dom.js";
+import { headline, hosts, isWhole, preview, problems, understood } from "./findings.js";
 
 const form = document.getElementById("upload");
 const part = (id) => document.getElementById(id);
 const file = part("file");
 const skip = part("skip");
+const OF_FILE = ["image_base_url", "sheet", "output", "failed", "format"]; // the options that change what a check finds
+const IN_WORDS = { replace: "replace the old URLs", add: "add a column", keep: "keep its old URL", empty: "leave its place empty" };
 let checked = null; // what the last check said
 let check = 0; // counts checks, so that the response to an older one is ignored
 let key = "";
@@ -13,24 +17,20 @@ let key = "";
 // ---- the file ----
 
 function fileChosen() {
-  check += 1;
-  checked = null;
-  key = newKey();
   const chosen = file.files[0];
-  part("refused").replaceChildren();
   part("refusal")?.remove();
   part("findings").replaceChildren();
-  part("list").hidden = true;
+  part("check").replaceChildren(chosen ? el("p", { class: "muted" }, "Checking the file …") : "");
+  part("sheet").value = part("sheet").placeholder = "";
+  part("sheet-field").hidden = !/\.(xls[xmb]?|ods)$/i.test(chosen?.name ?? "");
+  columns.forget();
   part("drop").classList.toggle("filled", Boolean(chosen));
   part("name").hidden = !chosen;
   part("name").textContent = chosen ? chosen.name : "";
-  part("choose").textContent = chosen ? "Choose another file" : "Choose a CSV file";
+  part("choose").textContent = chosen ? "Choose another file" : "Choose a file";
   part("choose").classList.toggle("btn-primary", !chosen);
   part("choose").classList.toggle("btn-lg", !chosen);
-  part("send").hidden = !chosen;
-  part("send").disabled = true;
-  part("send").textContent = "Checking …";
-  if (chosen) checkFile(chosen, check);
+  checkAgain();
 }
 
 function newKey() {
@@ -40,19 +40,36 @@ function newKey() {
 function body(chosen) {
   const data = new FormData();
   data.append("file", chosen, chosen.name);
+  for (const name of OF_FILE) data.append(name, part(name).value);
+  for (const [name, column] of columns.fields()) data.append(name, column);
   return data;
 }
 
+function checkAgain() {
+  const chosen = file.files[0];
+  check += 1;
+  checked = null;
+  key = newKey();
+  part("refused").replaceChildren();
+  part("list").hidden = true;
+  part("send").hidden = !chosen;
+  part("send").disabled = true;
+  part("send").textContent = "Checking …";
+  if (chosen) checkFile(chosen, check);
+}
+
 async function checkFile(chosen, mine) {
-  part("check").replaceChildren(el("p", { class: "muted" }, "Checking the file …"));
   try {
     const response = await fetch(`${form.dataset.api}?dry_run=true`, {
       method: "POST", body: body(chosen), headers: { Accept: "application/json" },
     });
     if (mine !== check) return;
     if (!response.ok) return refuse(await reason(response));
-    checked = await response.json();
-    show();
+    const answer = await response.json();
+    if (mine !== check) return;
+    if (columns.show(answer)) return checkAgain();
+    checked = answer;
+    show(chosen.name);
   } catch {
     if (mine === check) refuse("The server cannot be reached, or the file changed on your disk. Choose it again.");
   }
@@ -67,56 +84,39 @@ function refuse(sentence) {
 
 // ---- the result of the check ----
 
-function show() {
-  const good = checked.valid ? "good" : "bad";
-  part("check").replaceChildren(el("p", { class: `understood ${good}-text` }, headline()));
-  const hosts = Object.entries(checked.hosts).sort((a, b) => b[1] - a[1]);
+function show(filename) {
+  const whole = isWhole(checked) && checked.errors[0];
+  const isQuestion = whole && whole.code === "no_image_column"; // its answer is a choice in the table of columns
+  part("check").replaceChildren(
+    el("p", { class: `understood ${checked.valid ? "good-text" : isQuestion ? "" : "bad-text"}` }, headline(checked)),
+    checked.layout ? el("p", { class: "layout" }, understood(checked, filename)) : "",
+    whole && !isQuestion ? el("p", {}, whole.hint) : "");
   part("findings").replaceChildren(
-    ...checked.warnings.map((warning) => el("p", { class: "note warn" }, warning)),
-    checked.error_count ? problems() : "",
-    checked.valid ? preview() : "",
-    hosts.length ? el("ul", { class: "hosts", "aria-label": "Image hosts" }, ...hosts.slice(0, 8).map(([host, count]) => el("li", {}, `${host} · ${number(count)}`)), hosts.length > 8 ? el("li", {}, `and ${hosts.length - 8} more`) : null) : "",
-  );
-  part("list").hidden = !checked.error_count;
+    ...(isQuestion ? [] : checked.warnings).map((warning) => el("p", { class: "note warn" }, warning)),
+    checked.error_count && !whole ? problems(checked) : "",
+    checked.valid ? preview(checked) : "",
+    hosts(checked));
+  part("list").hidden = !checked.error_count || Boolean(whole);
+  showOptions();
   ready();
 }
 
-function headline() {
-  const found = `${plural(checked.row_count, "product")}, ${plural(checked.image_count, "image")} on ${plural(Object.keys(checked.hosts).length, "host")}`;
-  if (checked.valid) return `Ready: ${found}.`;
-  const count = plural(checked.error_count, "problem");
-  return checked.image_count ? `${count} found. The valid rows have ${plural(checked.image_count, "image")}.` : `${count} found; no row can be processed.`;
+// What “Automatic” is for this file; and the options that its problems are about.
+function showOptions() {
+  for (const name of ["output", "failed"]) {
+    const word = IN_WORDS[part(name).value || !checked.layout ? "" : checked.layout[name]];
+    part(name).options[0].text = word ? `Automatic: ${word}` : "Automatic";
+  }
+  part("sheet").placeholder = checked.layout?.sheet ?? part("sheet").placeholder;
+  const relative = checked.layout?.profile !== "assignment" && checked.errors.some(columns.isRelative);
+  if (relative || checked.errors.some((problem) => problem.code === "unknown_sheet")) part("options").open = true;
+  if (relative) part("findings").prepend(aboutPaths());
 }
 
-function table(names, rows, caption) {
-  return el("table", { class: "list stack", role: "table" },
-    el("caption", { class: "visually-hidden" }, caption),
-    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...names.map((name) => el("th", { role: "columnheader" }, name)))),
-    el("tbody", { role: "rowgroup" }, ...rows.map((cells) => el("tr", { role: "row" }, ...cells))));
-}
-
-const cell = (attributes, ...children) => el("td", { role: "cell", ...attributes }, ...children);
-
-function preview() {
-  const rows = checked.preview.map((row) => [
-    cell({}, row.serial_number), cell({ class: "break" }, row.product_name),
-    cell({ class: "wide break small muted" }, `${row.input_image_urls.slice(0, 3).join(", ")}${row.input_image_urls.length > 3 ? ` and ${row.input_image_urls.length - 3} more` : ""}`),
-  ]);
-  return el("div", { class: "found" }, table(["Serial", "Product", "Images"], rows, "The first products"),
-    checked.row_count > rows.length ? el("p", { class: "small muted" }, `… and ${plural(checked.row_count - rows.length, "more product")}`) : null);
-}
-
-function problems() {
-  const rows = checked.errors.map((problem) => [
-    cell({ "data-label": "Line" }, problem.line ?? "–"), cell({}, problem.column ?? "–"),
-    cell({ class: "break" }, el("code", {}, problem.value)), cell({ class: "wide" }, problem.detail),
-    cell({ class: "wide muted" }, problem.hint),
-  ]);
-  const more = checked.error_count - rows.length;
-  return el("div", {},
-    el("div", { class: "limit", role: "region", tabindex: "0", "aria-label": "Problems in the file" },
-      table(["Line", "Column", "Value", "Problem", "What to do"], rows, "What is wrong with the file")),
-    more > 0 ? el("p", { class: "small muted" }, `… and ${plural(more, "more problem")}; the list to download has all of them.`) : null);
+function aboutPaths() {
+  const button = el("button", { class: "btn btn-sm", type: "button" }, "Enter the base URL");
+  button.addEventListener("click", () => part("image_base_url").focus());
+  return el("p", { class: "note" }, "If the images are paths below one URL, such as https://shop.example/media/, enter it as the base URL of relative paths. ", button);
 }
 
 // ---- sending ----
@@ -133,12 +133,13 @@ function ready() {
 async function send(event) {
   event.preventDefault();
   const chosen = file.files[0];
-  if (!chosen || !checked || part("send").disabled) return file.focus();
+  if (!chosen) return file.focus();
+  if (!checked || part("send").disabled) return;
   const button = part("send");
   button.disabled = true;
   button.textContent = "Uploading …";
   const data = body(chosen);
-  for (const name of ["quality", "max_dimension", "format", "webhook_url"]) data.append(name, part(name).value);
+  for (const name of ["quality", "max_dimension", "webhook_url"]) data.append(name, part(name).value);
   data.append("on_invalid", skip.checked || !checked.valid ? "skip" : "reject");
   try {
     const response = await fetch(form.dataset.api, { method: "POST", body: data, headers: { "Idempotency-Key": key } });
@@ -162,7 +163,7 @@ async function downloadList() {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-// ---- dropping, options ----
+// ---- dropping, samples, pasting ----
 
 function dropped(event) {
   event.preventDefault();
@@ -172,15 +173,43 @@ function dropped(event) {
   fileChosen();
 }
 
-async function useSample() {
-  const response = await fetch("/sample.csv");
+function use(content, name, type) {
   const transfer = new DataTransfer();
-  transfer.items.add(new File([await response.blob()], "sample.csv", { type: "text/csv" }));
+  transfer.items.add(new File([content], name, { type }));
   file.files = transfer.files;
   fileChosen();
 }
 
+async function useSample(event) {
+  const address = event.currentTarget.dataset.sample;
+  const response = await fetch(address);
+  if (!response.ok) return refuseToSend(await reason(response));
+  const content = await response.blob();
+  use(content, address.split("/").at(-1), content.type);
+}
+
+function usePasted() {
+  const urls = part("urls");
+  if (!urls.value.trim()) return urls.focus();
+  use(`${urls.value.trim()}\n`, "urls.txt", "text/plain");
+}
+
 const over = (is) => part("drop").classList.toggle("over", is);
+
+// ---- options ----
+
+function columnsChanged(hasImages) {
+  if (hasImages) return checkAgain();
+  check += 1;
+  checked = null;
+  refuse("No column is used for the images. Choose “Images” for one.");
+}
+
+function changed(event) {
+  if (event.target === file) return;
+  key = newKey();
+  if (OF_FILE.includes(event.target.id) && file.files.length) checkAgain();
+}
 
 function liveQuality() {
   const quality = part("quality");
@@ -195,14 +224,17 @@ addEventListener("dragover", (event) => { event.preventDefault(); over(true); })
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
 addEventListener("drop", dropped);
 form.addEventListener("submit", send);
-form.addEventListener("change", (event) => { if (event.target !== file) key = newKey(); });
-part("sample").addEventListener("click", useSample);
+form.addEventListener("change", changed);
+columns.onChange(columnsChanged);
+for (const button of document.querySelectorAll("[data-sample]")) button.addEventListener("click", useSample);
+part("use-urls").addEventListener("click", usePasted);
 part("list").addEventListener("click", downloadList);
 part("use-inbox").addEventListener("click", (event) => { part("webhook_url").value = event.target.dataset.address; });
 part("quality").type = "range";
 part("quality").className = "";
 part("quality").addEventListener("input", liveQuality);
 liveQuality();
-part("check").after(part("actions"), part("refused")); // below the first sentence: no need to scroll past a long table
+part("mapping").after(part("actions"), part("refused")); // below the first sentences: no need to scroll past a long table
+part("sheet-field").hidden = true;
 part("send").hidden = true;
 if (file.files.length) fileChosen(); // the browser kept the choice over a reload

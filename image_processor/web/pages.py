@@ -1,11 +1,13 @@
 """The pages: upload, progress, result, webhooks, history. Every page and action works without JavaScript."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request, send_file, url_for
@@ -53,6 +55,9 @@ SHOWN: dict[str, ImageFilter] = {
     "kept": ImageFilter(kept=True),
 }
 
+# Problems that another choice of columns, or the base URL of their paths, may solve.
+OF_COLUMNS = {"no_image_column", "unknown_column", "ambiguous_column", "invalid_url", "no_url"}
+
 pages = Blueprint("pages", __name__)
 
 
@@ -62,29 +67,59 @@ pages = Blueprint("pages", __name__)
 @pages.route("/", methods=["GET", "POST"])
 def index() -> ResponseReturnValue:
     """The upload form with the recent jobs; redirects to the page of the new job."""
-    uploads = services().uploads
-    defaults = uploads.options()
+    defaults = services().uploads.options()
     form = UploadForm(quality=defaults.quality, max_dimension=defaults.max_dimension)
-    if not form.validate_on_submit():
-        return _index(form, status=HTTPStatus.BAD_REQUEST if form.is_submitted() else HTTPStatus.OK)
-    try:
-        guard().count_upload()
-        options = uploads.options(**form.options())
-        accepted = uploads.accept(form.file.data.read(), form.file.data.filename or "", options, g.base_url)
-    except RequestError as error:
-        return _index(form, error, HTTPStatus(error.status))
-    return redirect(url_for("pages.one_request", request_id=accepted.id), HTTPStatus.SEE_OTHER)
+    error: RequestError | None = None
+    if form.validate_on_submit():
+        try:
+            return redirect(url_for("pages.one_request", request_id=_accept(form)), HTTPStatus.SEE_OTHER)
+        except RequestError as refusal:
+            error = refusal
+    status = HTTPStatus.BAD_REQUEST if form.is_submitted() else HTTPStatus.OK
+    return _index(form, error), HTTPStatus(error.status) if error else status
 
 
-def _index(
-    form: UploadForm, error: RequestError | None = None, status: HTTPStatus = HTTPStatus.OK
-) -> ResponseReturnValue:
+def _accept(form: UploadForm) -> str:
+    """Accept the upload of a form; give the id of its job."""
+    guard().count_upload()
+    uploads = services().uploads
+    return uploads.accept(*form.upload(), uploads.options(**form.options()), g.base_url).id
+
+
+def _index(form: UploadForm, error: RequestError | None) -> str:
     problems = error.problems[: InvalidCSV.MAX_LISTED] if isinstance(error, InvalidCSV) else []
     recent, _ = services().queries.jobs(RECENT)
-    page = render_template(
-        "index.html", form=form, error=error, problems=problems, requests=recent, inbox=g.base_url + INBOX_PATH
+    return render_template(
+        "index.html",
+        form=form,
+        error=error,
+        problems=problems,
+        columns=_columns(form) if form.use.data or {one.code for one in problems} & OF_COLUMNS else [],
+        relative=any(one.code == "invalid_url" and "://" not in one.value for one in problems),
+        requests=recent,
+        inbox=g.base_url + INBOX_PATH,
     )
-    return page, status
+
+
+def _columns(form: UploadForm) -> list[dict[str, Any]]:
+    """The columns of a refused table with what each can be used for, to choose by hand; none of a file without any."""
+    uploads = services().uploads
+    try:
+        found = uploads.read(*form.upload(), uploads.options(**form.options_of_file())).understood
+    except RequestError:
+        return []
+    if found.profile in ("assignment", "list"):
+        return []
+    times = Counter(column.name for column in found.columns)
+    columns = []
+    for column in found.columns:
+        # Only a name that occurs once identifies a column, and a form sends line ends in another way.
+        is_named = column.name and times[column.name] == 1 and not re.search(r"[\r\n]", column.name)
+        key = column.name if is_named else str(column.number)
+        role = column.role or ("images" if column.name == found.suggested_images_column else "")
+        chosen = {value.partition(":")[0] for value in form.use.data if value.partition(":")[2] == key}
+        columns.append({"column": column, "key": key, "role": next(iter(chosen), "") if form.use.data else role})
+    return columns
 
 
 @pages.route(SIGN_IN_PATH, methods=["GET", "POST"])
@@ -140,6 +175,8 @@ def _result(found: Job) -> ResponseReturnValue:
         "result.html",
         status=status,
         verdict=_verdict(status),
+        output=status.links.output.rpartition("/")[2],
+        output_name=f"{Path(found.filename or 'catalogue').stem}{found.workbook or '.csv'}",
         products=[(rows[0][1], [image for image, _ in rows]) for rows in _by_row(images)],
         failures=failures,
         skipped=_skipped(found),

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import openpyxl
 import pytest
 import requests
 from sample_images import cut_out, encoded, photo
@@ -37,6 +38,7 @@ FLAGS = (
 )  # fmt: skip
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 LOOKS = {"light": (1200, 850, "light"), "dark": (1200, 850, "dark"), "360 px": (360, 740, "light")}
+PHONE = {"width": 360, "height": 740}
 PHOTOS = [encoded(photo(400, 300, seed), "JPEG", quality=90) for seed in range(4)]
 BAD = (
     b"S. No.,Product Name,Input Image Urls\n"
@@ -193,7 +195,7 @@ def test_a_file_chosen_by_button_is_checked_then_processed_and_its_results_are_t
     rows = [("Oak stool", [shop.host.url("/0.jpg"), shop.host.url("/1.jpg")]), ("Mug", [shop.host.url("/2.jpg")])]
     page.goto(shop.server.url)
     with page.expect_file_chooser() as chooser:
-        page.get_by_text("Choose a CSV file").click()
+        page.get_by_text("Choose a file", exact=True).click()
     chooser.value.set_files([as_file(catalogue(rows))])
     page.get_by_text("Ready: 2 products, 3 images on 1 host.").wait_for()
     assert page.locator("#findings tbody tr").count() == 2
@@ -205,7 +207,7 @@ def test_a_file_chosen_by_button_is_checked_then_processed_and_its_results_are_t
     assert "quality 70" in page.locator(".meta").inner_text()
 
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download output.csv").click()
+        page.get_by_role("link", name="Download shop.csv").click()
     output = list(csv.reader(Path(download.value.path()).read_text().splitlines()))
     assert [row[1] for row in output] == ["Product Name", "Oak stool", "Mug"]
     assert output[0][3] == "Output Image Urls"
@@ -229,11 +231,15 @@ def test_a_file_that_is_dropped_is_checked(shop: Shop, visit: Callable[..., Visi
     assert page.locator("#name").inner_text() == "dropped.csv"
 
 
-def test_the_sample_is_checked_at_a_click(shop: Shop, visit: Callable[..., Visit]) -> None:
+def test_a_sample_is_checked_at_a_click_and_can_be_downloaded(shop: Shop, visit: Callable[..., Visit]) -> None:
     page = visit().page
     page.goto(shop.server.url)
-    page.get_by_role("button", name="use it here").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the sample CSV").click()
+    assert download.value.suggested_filename == "sample.csv"
+    page.get_by_role("button", name="CSV", exact=True).click()
     page.get_by_text("Ready:").wait_for()
+    assert page.locator("#name").inner_text() == "sample.csv"
 
 
 def test_a_bad_file_shows_every_problem_and_its_good_rows_can_go(shop: Shop, visit: Callable[..., Visit]) -> None:
@@ -258,7 +264,7 @@ def test_a_file_that_is_no_catalogue_cannot_be_sent(shop: Shop, visit: Callable[
     page = visit().page
     page.goto(shop.server.url)
     page.set_input_files("#file", [as_file(b"\x89PNG\r\n\x1a\n\0\0", "mug.png")])
-    page.get_by_text("1 problem found; no row can be processed.").wait_for()
+    page.get_by_text("“mug.png” is an image, not a CSV file or a workbook.").wait_for()
     assert not page.locator("#send").is_visible()
 
 
@@ -274,6 +280,197 @@ def test_a_refused_option_is_said_beside_the_button_and_the_file_stays(shop: Sho
     assert page.get_by_role("button", name="Compress 1 image").is_enabled()
     assert [text for text in one.complaints if "400" not in text] == []
     one.complaints.clear()  # Chromium writes every 400 to the console
+
+
+# ---- how the columns are used ----
+
+
+def unknown(shop: Shop, first: str = "Foto 1a", second: str = "Lager") -> bytes:
+    """A table whose images no header names."""
+    urls = [shop.host.url(f"/{number}.jpg") for number in range(2)]
+    return f"SKU;Kategorie;{first};{second}\nM1;Mug;{urls[0]};30\nM2;Cup;{urls[1]};40\n".encode()
+
+
+def tab_to(page: object, wanted: str) -> None:
+    """Press Tab until an element has the focus; at most as often as there are things to focus."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"document.activeElement === {wanted}"):
+            return
+    raise AssertionError(f"{wanted} is not reached by Tab")
+
+
+def by_id(name: str) -> str:
+    return f"document.getElementById('{name}')"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_unknown_file_is_mapped_with_the_keyboard_on_a_phone(
+    shop: Shop, visit: Callable[..., Visit], scheme: str
+) -> None:
+    page = visit(viewport=PHONE, color_scheme=scheme).page
+    page.goto(shop.server.url)
+    tab_to(page, by_id("file"))
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files([as_file(unknown(shop))])
+    page.get_by_text("It is not clear which column holds the images").wait_for()
+    assert not page.locator("#send").is_visible()
+
+    tab_to(page, "document.querySelector('#columns-said button')")
+    assert page.evaluate("document.activeElement.textContent") == "Use “Foto 1a” for the images"
+    page.keyboard.press("Enter")
+    page.get_by_text("Ready: 2 rows, 2 images on 1 host.").wait_for()
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Use Kategorie as"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.locator("#findings td", has_text="Mug").wait_for()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Use Kategorie as"
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    tab_to(page, by_id("send"))
+    page.keyboard.press("Enter")
+    page.get_by_text("2 of 2 images compressed").wait_for()
+    page.get_by_role("rowheader", name="M1 Mug").wait_for()
+
+
+def test_a_choice_of_columns_is_remembered_for_the_same_header_until_it_is_forgotten(
+    shop: Shop, visit: Callable[..., Visit]
+) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_role("button", name="Use “Foto 1a” for the images").click()
+    page.get_by_text("Ready:").wait_for()
+    page.reload()
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_text("Ready: 2 rows, 2 images").wait_for()
+    page.get_by_text("Table, columns as you chose · images in Foto 1a").wait_for()
+    assert not page.locator("#columns").evaluate("folded => folded.open")
+
+    page.set_input_files("#file", [as_file(unknown(shop, first="Foto 2b"))])
+    page.get_by_role("button", name="Use “Foto 2b” for the images").wait_for()
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_text("Ready:").wait_for()
+    page.get_by_text("How the columns are used").click()
+    page.get_by_role("button", name="Forget it").click()
+    page.get_by_text("It is not clear which column holds the images").wait_for()
+    page.reload()
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_text("It is not clear which column holds the images").wait_for()
+
+
+def test_columns_are_chosen_where_nothing_can_be_stored(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+    )
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_label("Use Foto 1a as").select_option("Images")
+    page.get_by_text("Ready: 2 rows, 2 images").wait_for()
+
+
+def test_of_two_columns_with_one_name_the_chosen_one_is_used(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(unknown(shop, "Lager", "Lager"))])
+    page.get_by_label("Use Lager as").first.select_option("Images")
+    page.get_by_text("Ready: 2 rows, 2 images").wait_for()
+    page.get_by_label("Use Lager as").first.select_option("Leave")
+    page.get_by_text("No column is used for the images.").wait_for()
+    assert not page.locator("#send").is_visible()
+    page.get_by_label("Use Lager as").last.select_option("Images")
+    page.get_by_text("No row has an image URL.").wait_for()
+
+
+def test_relative_paths_ask_for_their_base_url(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(b"sku,name,image\n1,Mug,/0.jpg\n2,Cup,/1.jpg\n")])
+    page.get_by_role("button", name="Enter the base URL").click()
+    page.keyboard.type(shop.host.url("/"))
+    page.keyboard.press("Tab")
+    page.get_by_text("Ready: 2 rows, 2 images").wait_for()
+    page.get_by_role("button", name="Compress 2 images").click()
+    page.get_by_text("2 of 2 images compressed").wait_for()
+
+
+def test_a_result_with_an_added_column_is_chosen_in_the_options(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(f"SKU,Image\nM1,{shop.host.url('/0.jpg')}\n".encode())])
+    page.get_by_text("the same file comes back with the URLs replaced").wait_for()
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("New URLs").select_option("Add a column")
+    page.get_by_text("the same file comes back with the new URLs in a column of their own").wait_for()
+    page.get_by_role("button", name="Compress 1 image").click()
+    page.get_by_text("1 of 1 image compressed").wait_for()
+    output = requests.get(page.get_by_role("link", name="Download shop.csv").evaluate("link => link.href"), timeout=120)
+    assert output.text.splitlines()[0] == "SKU,Image,Output Image Urls"
+
+
+# ---- workbooks and lists ----
+
+
+def workbook(shop: Shop) -> bytes:
+    """Two sheets of products; the second has images that failed."""
+    book = openpyxl.Workbook()
+    for sheet, paths in ((book.active, ("/0.jpg", "/1.jpg")), (book.create_sheet("Sale"), ("/2.jpg", "/gone.jpg"))):
+        sheet.append(["SKU", "Name", "Image"])
+        for number, path in enumerate(paths, start=1):
+            sheet.append([f"M{number}", f"Mug {number}", shop.host.url(path)])
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def test_a_workbook_goes_in_and_the_same_workbook_comes_back(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(workbook(shop), "shop.xlsx")])
+    page.get_by_text(
+        "Table · sheet Sheet · images in Image · the same file comes back with the URLs replaced"
+    ).wait_for()
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Sheet of the workbook").fill("Sail")
+    page.keyboard.press("Tab")
+    page.get_by_text("The workbook has no sheet “Sail”.").wait_for()
+    page.get_by_label("Sheet of the workbook").fill("Sale")
+    page.keyboard.press("Tab")
+    page.get_by_text("Table · sheet Sale").wait_for()
+    page.get_by_role("button", name="Compress 2 images").click()
+    page.get_by_text("1 of 2 images compressed, 1 failed").wait_for()
+    page.get_by_text("Images without a result keep their old URLs in the file.").wait_for()
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download shop.xlsx").click()
+    book = openpyxl.load_workbook(io.BytesIO(Path(download.value.path()).read_bytes()))
+    new, old = (row[2].value for row in book["Sale"].iter_rows(min_row=2))
+    assert new.startswith(f"{shop.server.url}/processed_images/") and old == shop.host.url("/gone.jpg")
+    assert book["Sheet"]["C2"].value == shop.host.url("/0.jpg")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As CSV").click()
+    assert new in Path(download.value.path()).read_text()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Old and new URLs").click()
+    assert new in Path(download.value.path()).read_text()
+    assert accessible(page, "result of a workbook") == []
+
+
+def test_a_pasted_list_is_checked_and_comes_back(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.get_by_text("Or paste image URLs").click()
+    page.get_by_label("Image URLs, one per line").fill(f"{shop.host.url('/0.jpg')}\n{shop.host.url('/1.jpg')}")
+    page.get_by_role("button", name="Use these URLs").click()
+    page.get_by_text("Ready: 2 rows, 2 images on 1 host.").wait_for()
+    page.get_by_role("button", name="Compress 2 images").click()
+    page.get_by_text("2 of 2 images compressed").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download urls.csv").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert [line.startswith(f"{shop.server.url}/processed_images/") for line in lines] == [True, True]
 
 
 # ---- while it runs ----
@@ -492,6 +689,34 @@ def test_everything_works_without_javascript(shop: Shop, visit: Callable[..., Vi
     page.get_by_text("its images were deleted").wait_for()
 
 
+def test_without_javascript_a_refusal_offers_the_columns_and_the_second_try_succeeds(
+    shop: Shop, visit: Callable[..., Visit]
+) -> None:
+    one = visit(java_script_enabled=False, viewport=PHONE)
+    page = one.page
+    page.goto(shop.server.url)
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_role("button", name="Upload and compress").click()
+    page.get_by_role("heading", name="It is not clear which column holds the images").wait_for()
+    assert page.get_by_label("Use Foto 1a as").evaluate("list => list.value") == "images:Foto 1a"
+    page.get_by_label("Use Kategorie as").select_option("Name")
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_role("button", name="Upload and compress").click()
+    page.get_by_text("2 of 2 images compressed").wait_for()
+    page.get_by_role("rowheader", name="M1 Mug").wait_for()
+    assert [text for text in one.complaints if "400" not in text] == []
+    one.complaints.clear()  # Chromium writes every 400 to the console
+
+
+def test_without_javascript_urls_are_pasted(shop: Shop, visit: Callable[..., Visit]) -> None:
+    page = visit(java_script_enabled=False).page
+    page.goto(shop.server.url)
+    page.get_by_text("Or paste image URLs").click()
+    page.get_by_label("Image URLs, one per line").fill(f"{shop.host.url('/0.jpg')}\n{shop.host.url('/1.jpg')}\n")
+    page.get_by_role("button", name="Upload and compress").click()
+    page.get_by_text("2 of 2 images compressed").wait_for()
+
+
 def test_the_keyboard_alone_is_enough(shop: Shop, visit: Callable[..., Visit]) -> None:
     page = visit().page
     page.goto(shop.server.url)
@@ -540,16 +765,33 @@ def test_axe_finds_nothing_on_the_upload_page_in_any_state(shop: Shop, visit: Ca
     page.set_input_files("#file", [as_file(BAD)])
     page.get_by_text("2 problems found").wait_for()
     found += accessible(page, "problems")
+    page.set_input_files("#file", [as_file(unknown(shop))])
+    page.get_by_role("button", name="Use “Foto 1a” for the images").wait_for()
+    page.get_by_text("Or paste image URLs").click()
+    found += accessible(page, "unknown columns, a list to paste")
+    page.get_by_role("button", name="Use “Foto 1a” for the images").click()
+    page.get_by_text("Ready:").wait_for()
+    found += accessible(page, "columns chosen")
+    page.set_input_files("#file", [as_file(b"sku,name,image\n1,Mug,/0.jpg\n2,Cup,/1.jpg\n")])
+    page.get_by_role("button", name="Enter the base URL").wait_for()
+    found += accessible(page, "relative paths")
+    page.set_input_files("#file", [as_file(workbook(shop), "shop.xlsx")])
+    page.get_by_text("sheet Sheet").wait_for()
+    page.get_by_text("How the columns are used").click()
+    found += accessible(page, "workbook")
     assert found == []
 
 
-def test_axe_finds_nothing_on_the_refusal_without_a_script(shop: Shop, visit: Callable[..., Visit]) -> None:
+@pytest.mark.parametrize("of_columns", [False, True], ids=["rows", "columns"])
+def test_axe_finds_nothing_on_the_refusal_without_a_script(
+    shop: Shop, visit: Callable[..., Visit], of_columns: bool
+) -> None:
     refused = visit(java_script_enabled=False)
     plain = refused.page
     plain.goto(shop.server.url)
-    plain.set_input_files("#file", [as_file(BAD)])
+    plain.set_input_files("#file", [as_file(unknown(shop) if of_columns else BAD)])
     plain.get_by_role("button", name="Upload and compress").click()
-    plain.get_by_text("2 of 3 rows need fixing.").wait_for()
+    plain.get_by_text("It is not clear which column" if of_columns else "2 of 3 rows need fixing.").wait_for()
     refusal = plain.content()
     page = visit().page
     page.route("**/refused", lambda route: route.fulfill(content_type="text/html", body=refusal))
