@@ -16,6 +16,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import bars
+import check
 import growth
 import origin
 import report
@@ -37,6 +38,7 @@ SECTIONS: Final[dict[str, tuple[str, Callable[[Plan], Figures]]]] = {
     "scale": ("Number of images", growth.numbers),
     "latency": ("Distance of the image host", growth.distances),
     "stages": ("Where the CPU time goes", stages.measure),
+    "check": ("The check of a large catalogue", check.measure),
     "start": ("Start", start.measure),
     "rival": ("The whole job beside img2dataset", rival.measure),
 }
