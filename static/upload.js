@@ -190,7 +190,11 @@ async function useSample(event) {
 
 function usePasted() {
   const urls = part("urls");
-  if (!urls.value.trim()) return urls.focus();
+  const lines = urls.value.split("\n").map((line) => line.trim());
+  const wrong = lines.findIndex((line) => line && !/^https?:\/\//.test(line));
+  part("urls-error").textContent = wrong < 0 ? "" : `Line ${wrong + 1}, “${lines[wrong].slice(0, 100)}”, is not a URL. Each line must start with https:// or http://.`;
+  urls.ariaInvalid = String(wrong >= 0);
+  if (wrong >= 0 || !urls.value.trim()) return urls.focus();
   use(`${urls.value.trim()}\n`, "urls.txt", "text/plain");
 }
 

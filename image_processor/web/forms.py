@@ -71,6 +71,13 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
         if not field.data and not pasted:
             raise ValidationError("Choose the file of your catalogue, or paste image URLs.")
 
+    def validate_urls(self, field: Field) -> None:
+        """Every line is a URL: else the list would be taken for a table, with its first line as the header."""
+        for number, line in enumerate((field.data or "").splitlines(), start=1):
+            if line.strip() and not line.strip().startswith(("http://", "https://")):
+                said = f"Line {number}, “{shorten(line.strip())}”, is not a URL. Each line must start with https:// or http://."
+                raise ValidationError(said)
+
     def upload(self) -> tuple[bytes, str]:
         """The bytes and the name of the file, or of the pasted URLs as a file."""
         if not self.file.data:

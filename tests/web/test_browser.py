@@ -238,8 +238,26 @@ def test_a_sample_is_checked_at_a_click_and_can_be_downloaded(shop: Shop, visit:
         page.get_by_role("link", name="Download the sample CSV").click()
     assert download.value.suggested_filename == "sample.csv"
     page.get_by_role("button", name="CSV", exact=True).click()
-    page.get_by_text("Ready:").wait_for()
+    page.get_by_text("Ready: 5 products").wait_for()
     assert page.locator("#name").inner_text() == "sample.csv"
+
+
+@pytest.mark.parametrize(
+    ("sample", "understood"),
+    [
+        ("Shopify", "Shopify export · images in Image Src, Variant Image · the same file comes back"),
+        ("WooCommerce", "WooCommerce export · images in Images · the same file comes back"),
+        ("Excel", "· the same file comes back with the URLs replaced"),
+    ],
+)
+def test_the_samples_of_shops_are_understood(
+    shop: Shop, visit: Callable[..., Visit], sample: str, understood: str
+) -> None:
+    page = visit().page
+    page.goto(shop.server.url)
+    page.get_by_role("button", name=sample, exact=True).click()
+    page.get_by_text("Ready:").wait_for()
+    assert understood in page.locator(".layout").inner_text()
 
 
 def test_a_bad_file_shows_every_problem_and_its_good_rows_can_go(shop: Shop, visit: Callable[..., Visit]) -> None:
@@ -462,6 +480,10 @@ def test_a_pasted_list_is_checked_and_comes_back(shop: Shop, visit: Callable[...
     page = visit().page
     page.goto(shop.server.url)
     page.get_by_text("Or paste image URLs").click()
+    page.get_by_label("Image URLs, one per line").fill(f"{shop.host.url('/0.jpg')}\n1.jpg")
+    page.get_by_role("button", name="Use these URLs").click()
+    page.get_by_text("Line 2, “1.jpg”, is not a URL.").wait_for()
+    assert page.evaluate("document.activeElement.id") == "urls"
     page.get_by_label("Image URLs, one per line").fill(f"{shop.host.url('/0.jpg')}\n{shop.host.url('/1.jpg')}")
     page.get_by_role("button", name="Use these URLs").click()
     page.get_by_text("Ready: 2 rows, 2 images on 1 host.").wait_for()

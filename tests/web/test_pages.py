@@ -55,7 +55,7 @@ def token(client: FlaskClient, path: str = "/") -> str:
     return found[1]
 
 
-def upload(client: FlaskClient, csv: str, **fields: str) -> tuple[int, str, str]:
+def upload(client: FlaskClient, csv: str, **fields: str | list[str]) -> tuple[int, str, str]:
     """Send the form as a browser without scripts does: the status, the Location, the page."""
     data = {"csrf_token": token(client), "file": (io.BytesIO(csv.encode()), "shop.csv"), **fields}
     answer = client.post("/", data=data, headers=PAGE)
@@ -128,6 +128,145 @@ def test_pages_carry_no_inline_script_and_no_inline_style(client: FlaskClient) -
     ):
         page = client.get(path, headers=PAGE).text
         assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page), path
+
+
+# ---- any catalogue ----
+
+UNKNOWN = "Kategorie,Foto 1a,Foto 1b\n" + "".join(
+    f"Mug {n},https://shop.example/{n}.jpg,https://shop.example/{n}b.jpg\n" for n in range(3)
+)
+
+
+def post(client: FlaskClient, **fields: object) -> tuple[int, str]:
+    """Send the form without a file: the status, and the page or the Location."""
+    answer = client.post("/", data={"csrf_token": token(client), **fields}, headers=PAGE)
+    return answer.status_code, answer.headers.get("Location") or html.unescape(answer.text)
+
+
+def uses(page: str) -> dict[str, str]:
+    """What the table of a refusal suggests each column for."""
+    lists = re.findall(r'aria-label="Use ([^"]*) as">(.*?)</select>', page, re.DOTALL)
+    return {name: "".join(re.findall(r'value="([^"]*)" selected', options)) for name, options in lists}
+
+
+def options_of(client: FlaskClient, location: str) -> dict[str, object]:
+    """The options of a job that an upload led to."""
+    body = client.get(f"/api/v1/requests/{location.rpartition('/')[2]}").get_json()
+    return {name: value for name, value in body["options"].items() if value not in (None, [])}
+
+
+def test_a_refusal_for_its_columns_offers_them_and_a_choice_is_accepted(client: FlaskClient) -> None:
+    status, _, page = upload(client, UNKNOWN)
+    assert status == 400
+    assert uses(page) == {"Kategorie": "", "Foto 1a": "images:Foto 1a", "Foto 1b": ""}
+
+    chosen = ["name:Kategorie", "images:Foto 1a", "images:Foto 1b"]
+    status, location, _ = upload(client, UNKNOWN, use=chosen)
+    assert status == 303
+    options = options_of(client, location)
+    assert options["images_column"] == ["Foto 1a", "Foto 1b"]
+    assert (options["name_column"], options["output"], options["failed"]) == ("Kategorie", "replace", "keep")
+
+
+def test_a_choice_is_kept_when_another_field_is_refused(client: FlaskClient) -> None:
+    for fields in ({"quality": "99"}, {"webhook_url": "ftp://shop.example/"}):
+        status, _, page = upload(client, UNKNOWN, use=["images:Foto 1b"], **fields)
+        assert status == 400
+        assert uses(page) == {"Kategorie": "", "Foto 1a": "", "Foto 1b": "images:Foto 1b"}
+
+
+@pytest.mark.parametrize("role", ["name", "id"])
+def test_two_columns_of_one_role_are_refused_by_their_names(client: FlaskClient, role: str) -> None:
+    status, _, page = upload(client, UNKNOWN, use=["images:Foto 1a", f"{role}:Kategorie", f"{role}:Foto 1b"])
+    assert status == 400
+    assert f"More than one column is used as the {role}: “Kategorie”, “Foto 1b”. Choose one." in page
+    assert "images:Foto 1a" in uses(page).values()
+
+
+def test_columns_without_a_name_of_their_own_are_chosen_by_number(client: FlaskClient) -> None:
+    table = UNKNOWN.replace("Foto 1b", "Foto 1a").replace("Kategorie", "")
+    offered = re.findall('value="images:([^"]*)"', upload(client, table)[2])
+    assert offered == ["1", "2", "3"]
+    _, location, _ = upload(client, table, use=["images:3"])
+    assert options_of(client, location)["images_column"] == ["3"]
+
+
+def test_relative_paths_open_the_field_of_their_base_url(client: FlaskClient) -> None:
+    status, _, page = upload(client, "sku,name,image\n1,Mug,/m/mug.jpg\n")
+    assert status == 400
+    assert "enter the base URL of relative paths below" in page
+    assert '<details id="options" class="mb-3" open>' in page
+    assert uses(page)["image"] == "images:image"
+    status, location, _ = upload(
+        client,
+        "sku,name,image\n1,Mug,/m/mug.jpg\n",
+        image_base_url="https://shop.example/",
+        output="add",
+        failed="keep",
+    )
+    assert status == 303
+    options = options_of(client, location)
+    assert options["image_base_url"] == "https://shop.example/"
+    assert (options["output"], options["failed"]) == ("add", "keep")
+
+
+@pytest.mark.parametrize(
+    "csv",
+    [HEADER + "1.,Mug,/m/mug.jpg\n", "https://shop.example/a.jpg\nhttps://\n", "\x89PNG\r\n\x1a\n\0\0"],
+    ids=["the simple header", "a list", "no table"],
+)
+def test_no_columns_are_offered_where_no_other_choice_helps(client: FlaskClient, csv: str) -> None:
+    status, _, page = upload(client, csv)
+    assert status == 400
+    assert uses(page) == {}
+
+
+def test_pasted_urls_are_a_catalogue(client: FlaskClient) -> None:
+    status, location = post(client, urls="https://shop.example/a.jpg\r\n\r\nhttps://shop.example/b.jpg\r\n")
+    assert status == 303
+    assert "urls.txt" in client.get(location, headers=PAGE).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "Choose the file of your catalogue, or paste image URLs."),
+        ({"urls": " \r\n"}, "Choose the file of your catalogue, or paste image URLs."),
+        ({"urls": "https://shop.example/a.jpg\r\n\r\nnonsense"}, "Line 3, “nonsense”, is not a URL."),
+    ],
+)
+def test_what_is_missing_or_no_url_is_said_at_its_field(client: FlaskClient, fields: dict[str, str], said: str) -> None:
+    status, page = post(client, **fields)
+    assert status == 400
+    assert said in page
+    assert '<details id="options" class="mb-3" >' in page
+
+
+def test_a_file_and_pasted_urls_are_not_both_taken(client: FlaskClient) -> None:
+    status, _, page = upload(client, UNKNOWN, urls="https://shop.example/a.jpg")
+    assert status == 400
+    assert "Choose a file or paste URLs, not both." in page
+    assert "https://shop.example/a.jpg</textarea>" in page
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [("keep", "keep their old URLs in the file"), ("empty", "The places of images without a result are empty")],
+)
+def test_the_result_says_what_is_in_the_file_for_a_failed_image(
+    server: Callable[..., SkulightServer], failed: str, said: str
+) -> None:
+    running = server(MAX_ATTEMPTS="1")
+    running.start()
+    table = f"SKU,Image\nM1,{running.url}/static/samples/lamp.jpg\nM2,{running.url}/static/samples/gone.jpg\n"
+    request_id = running.upload(table.encode(), failed=failed)["request_id"]
+    running.wait_until_done(request_id)
+
+    page = requests.get(f"{running.url}/requests/{request_id}", headers=PAGE, timeout=120).text
+    output = requests.get(f"{running.url}/api/v1/requests/{request_id}/output.csv", timeout=120).text
+
+    assert said in page
+    assert (f"M2,{running.url}/static/samples/gone.jpg\n" in output) == (failed == "keep")
 
 
 # ---- actions ----
