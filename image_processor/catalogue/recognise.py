@@ -1,7 +1,7 @@
 """Which columns hold the images, the name and the id: recognised by their headers, confirmed by their values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -24,6 +24,7 @@ How = Literal["given", "spelling", "values"]
 _RANKS: Final = {"name": spellings(NAME), "id": spellings(ID)}
 _IMAGES: Final = {*IMAGES_IN_ENGLISH, *spellings(IMAGES)}
 _LINKS: Final = spellings(LINKS)
+_RESULT: Final = spelling("Output Image Urls")
 _GENERAL: Final = Profile("general", ())
 _HEADER_RECORDS: Final = 25
 _EXAMPLE_CHARS: Final = 200
@@ -58,12 +59,16 @@ class Column:
 class Recognised:
     """The columns of a table and the platform that wrote it.
 
-    `suggested_images_column` is the name of the one whose values look like images, when none is recognised.
+    `suggested_images_column` is the name of the one whose values look like images, when none is recognised. `paths` are
+    columns of images that have no role because they hold only paths, beside others with URLs. `others` are columns
+    without a role whose values are URLs of images.
     """
 
     profile: Profile
     columns: tuple[Column, ...]
     suggested_images_column: str | None = None
+    paths: tuple[Column, ...] = ()
+    others: tuple[Column, ...] = ()
 
     @property
     def certainty(self) -> tuple[bool, int]:
@@ -90,12 +95,22 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
     if not tables:
         hint = "Check that the export includes the names of the columns."
         raise InvalidCSV.whole_file("no_header", "No line of the file can be the header of a table.", hint)
-    return max(tables, key=lambda table: _likelihood(table[0], table[1], wanted))
+    place, found = max(tables, key=lambda table: _likelihood(table[0], table[1], wanted))
+    return place, replace(found, others=tuple(_others(found, records[place + 1 :])))
 
 
 def _likelihood(place: int, found: Recognised, wanted: Sequence[str]) -> tuple[int, tuple[bool, int], int]:
     names = {column.name for column in found.columns}
     return sum(name in names for name in wanted), found.certainty, place if found.of("images") else -place
+
+
+def _others(found: Recognised, rows: Sequence[Sequence[str]]) -> Iterator[Column]:
+    imported = spelling(found.profile.import_column or "")
+    for column in found.columns:
+        if column.role is None and column.example and spelling(column.name) not in (imported, _RESULT):
+            cells = [row[column.number - 1] for row in rows if column.number <= len(row) and row[column.number - 1]]
+            if _share(cells, _IMAGE_ADDRESS) >= 0.5:
+                yield column
 
 
 def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognised:
@@ -117,15 +132,15 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognise
                 else column
                 for column, cells in zip(columns, values, strict=True)
             ]
-    if profile is _GENERAL:
-        columns = _addresses_before_paths(columns, values)
+    paths = _only_paths(columns, values) if profile is _GENERAL else ()
+    columns = [replace(column, role=None, how=None) if column in paths else column for column in columns]
     suggested = None
     if not any(cells for column, cells in zip(columns, values, strict=True) if column.role == "images"):
         columns, suggested = _by_values(columns, values)
     for role in ("name", "id"):
         own = spellings(getattr(profile, role))
         columns = _with_best(columns, role, {**{name: rank + len(own) for name, rank in _RANKS[role].items()}, **own})
-    return Recognised(profile, tuple(columns), suggested)
+    return Recognised(profile, tuple(columns), suggested, paths)
 
 
 def holds_images(cells: Sequence[str]) -> bool:
@@ -144,13 +159,11 @@ def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
     return named / len(filled) if filled else 1.0
 
 
-def _addresses_before_paths(columns: list[Column], values: list[list[str]]) -> list[Column]:
-    """Where some columns hold addresses, those that hold only names of files have no role: they cannot be fetched."""
+def _only_paths(columns: list[Column], values: list[list[str]]) -> tuple[Column, ...]:
+    """The columns of images that hold only paths, where others hold URLs: they cannot be fetched as they are."""
     images = [column for column in columns if column.role and column.example]
-    paths = [column for column in images if _share(values[column.number - 1], _ADDRESS) < 0.5]
-    if len(paths) == len(images):
-        return columns
-    return [replace(column, role=None, how=None) if column in paths else column for column in columns]
+    paths = tuple(column for column in images if _share(values[column.number - 1], _ADDRESS) < 0.5)
+    return paths if len(paths) < len(images) else ()
 
 
 def _by_values(columns: list[Column], values: list[list[str]]) -> tuple[list[Column], str | None]:

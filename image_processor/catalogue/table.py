@@ -6,7 +6,7 @@ come from, and how they are written, is left to the two kinds of tables, in a te
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
@@ -217,7 +217,7 @@ class TableNotes:
     def __init__(self, table: Table, *about_file: str) -> None:
         self._columns = table.found.columns
         self._most = table.found.profile.most_images
-        self._about_file = about_file
+        self._about_file = [*about_file, *_left_columns(table.found)]
         self._of_rows = RowWarnings()
 
     def note(self, row: TableRow) -> None:
@@ -240,13 +240,33 @@ class TableNotes:
         return [*self._about_file, *self._of_rows.sentences()]
 
 
+def _left_columns(found: Recognised) -> Iterator[str]:
+    """About columns that hold images, perhaps, and stay as they are; nothing when the user has chosen the columns."""
+    if any(column.how == "given" for column in found.of("images")) or not found.of("images"):
+        return
+    left = {column.number for column in found.columns if column.role is None}
+    for column in found.paths:
+        if column.number in left:
+            yield (
+                f"“{shorten(column.name)}” holds paths, not URLs, and stays as it is. To process it, too, give the URL "
+                "that they are below as image_base_url."
+            )
+    for column in found.others:
+        if column.number in left:
+            yield f"“{shorten(column.name)}” holds URLs of images, too, and stays as it is unless it is chosen."
+
+
 def as_given(found: Recognised, options: TableOptions) -> Recognised:
     """The columns with the roles that the options give them. Raises InvalidCSV for columns that do not exist."""
     roles: dict[Role, tuple[str | None, ...]] = {
         "images": options.images_column, "name": (options.name_column,), "id": (options.id_column,)
     }  # fmt: skip
-    for role, columns in roles.items():
-        if chosen := [column for column in columns if column]:
+    if options.image_base_url and found.paths:  # with it they can be fetched
+        of_paths = {column.number: column for column in found.paths}
+        columns = tuple(of_paths.get(column.number, column) for column in found.columns)
+        found = replace(found, columns=columns)
+    for role, names in roles.items():
+        if chosen := [name for name in names if name]:
             found = given(found, chosen, role)
     return found
 

@@ -19,6 +19,7 @@ import click
 
 from image_processor.errors import StoreUnavailable
 from image_processor.jobs import Services, live_message
+from image_processor.logs import escaped
 from image_processor.store import OUTPUT_NAME, WORKBOOK_NAME, DeliveryState, Job, JobStatus, Outcome
 
 STDOUT = "-"
@@ -132,6 +133,8 @@ class AttendedRun:
             _copy(self.services.queries.replacements_csv(job.id)[0], self.replacements)
         if self.errors is not None:
             _copy(self.services.queries.errors_csv(job.id)[0], self.errors)
+        for warning in job.warnings:
+            click.echo(f"Warning: {escaped(warning)}", err=True)
         click.echo(f"{job.message} Job {job.id}, {self.output}", err=self.output == STDOUT)
 
     def _runs_elsewhere(self) -> bool:

@@ -124,3 +124,15 @@ def test_a_template_is_what_it_says(file: PlatformFile) -> None:
     assert file.urls
     if "⟦⟧" not in file.template:
         assert file.with_urls([None for _ in file.urls]) == file.data
+
+
+def test_columns_of_images_that_stay_as_they_are_are_named() -> None:
+    data = b"id,name,image,image_url,Close-up\n1,Mug,a.jpg,https://a.example/1.jpg,https://a.example/2.jpg\n"
+
+    warnings = " ".join(read_catalogue(data).warnings)
+    assert "“image” holds paths, not URLs" in warnings
+    assert "“Close-up” holds URLs of images, too" in warnings
+    with_base = read_catalogue(data, options=TableOptions(image_base_url="https://b.example/"))
+    assert next(with_base.rows()).image_urls == ("https://b.example/a.jpg", "https://a.example/1.jpg")
+    chosen = read_catalogue(data, options=TableOptions(images_column=("image_url", "Close-up")))
+    assert chosen.warnings == []
