@@ -15,7 +15,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from image_processor.cli.process import STDOUT, AttendedRun
+from image_processor.cli.process import STDOUT, AttendedRun, is_workbook_path
 from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable, shorten
 from image_processor.jobs import Services, StatusBody, timestamp
 from image_processor.logs import escaped
@@ -149,7 +149,7 @@ def process(
         return
     for path in (target, errors, replacements):
         _check_folder(path)
-    request_id = resume or _accept(catalogue, options)
+    request_id = resume or _accept(catalogue, options, target or "")
     _services().queries.job(request_id)
     sys.exit(AttendedRun(_services(), request_id, target or STDOUT, errors, replacements).run())
 
@@ -178,12 +178,15 @@ def _check_folder(path: str | None) -> None:
         raise click.UsageError(f"{path!r} cannot be written: its folder is missing or not writable.")
 
 
-def _accept(catalogue: BinaryIO | None, options: dict[str, Any]) -> str:
+def _accept(catalogue: BinaryIO | None, options: dict[str, Any], target: str) -> str:
     assert catalogue is not None
-    accepted = _services().uploads.accept(
-        _read(catalogue), _name(catalogue), _services().uploads.options(**options), _base_url()
-    )
-    return accepted.id
+    uploads, data, name = _services().uploads, _read(catalogue), _name(catalogue)
+    chosen = uploads.options(**options)
+    if is_workbook_path(target) and not uploads.read(data, name, chosen).is_editable:
+        raise click.UsageError(
+            f"The upload is not an Excel workbook (xlsx, xlsm), and {target!r} is. Name a .csv file."
+        )
+    return uploads.accept(data, name, chosen, _base_url()).id
 
 
 def _read(catalogue: BinaryIO) -> bytes:

@@ -124,7 +124,7 @@ class AttendedRun:
         if job.status == JobStatus.FAILED:
             click.echo(f"Error: {job.message}", err=True)
             return
-        as_workbook = job.workbook and Path(self.output).suffix.lower() in (".xlsx", ".xlsm")
+        as_workbook = job.workbook and is_workbook_path(self.output)
         with self.services.queries.output(job.id, WORKBOOK_NAME if as_workbook else OUTPUT_NAME)[0].open(
             "rb"
         ) as result:
@@ -160,6 +160,11 @@ def _signals_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def is_workbook_path(path: str) -> bool:
+    """Whether a result at a path is to be the uploaded workbook, and not CSV."""
+    return Path(path).suffix.lower() in (".xlsx", ".xlsm")
 
 
 def _copy(source: BinaryIO, target: str) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import openpyxl
 import pytest
 import requests
 from catalogues import ALLOW, NewServer
@@ -114,6 +116,46 @@ def test_a_catalogue_is_processed_without_a_server(terminal: Terminal, host: Ima
     assert cells(terminal.output.read_text())[1][3] == f"{base}/1-1.jpg, {base}/1-2.jpg"
     assert len((terminal.folder / "processed_images" / request_id / "1-1.jpg").read_bytes()) < len(PICTURE)
     assert [json.loads(body)["status"] for _, body in receiver.messages] == ["Completed"]
+
+
+def test_a_shop_export_and_its_workbook_come_back_as_they_were(terminal: Terminal, host: ImageHost) -> None:
+    host.pages["/mug.jpg"] = Page(PICTURE)
+    table = [["Handle", "Title", "Image Src"], ["mug", "Mug", host.url("/mug.jpg")], ["mug", "", ""]]
+    export, replacements = terminal.folder / "export.csv", terminal.folder / "replacements.csv"
+    export.write_text("".join(";".join(row) + "\n" for row in table))
+    book = openpyxl.Workbook()
+    for row in table:
+        book.active.append(row)
+    book.save(workbook := terminal.folder / "export.xlsx")
+
+    code, out, err = terminal.run(
+        "process", str(export), "-o", str(terminal.output), "--replacements", str(replacements)
+    )
+    assert (code, "1 of 1 image compressed" in out) == (0, True), err
+    assert "Warning: The new URLs begin with http://127.0.0.1" in err
+    new = re.search(r"http://\S+/processed_images/\S+", terminal.output.read_text())[0]
+    assert terminal.output.read_text() == export.read_text().replace(host.url("/mug.jpg"), new)
+    assert f"1,Image Src,1,{host.url('/mug.jpg')},{new},\n" in replacements.read_text().replace("\r", "")
+
+    result = terminal.folder / "result.xlsx"
+    assert terminal.run("process", str(workbook), "-o", str(result))[0] == 0
+    rows = list(openpyxl.load_workbook(result).active.iter_rows(values_only=True))
+    assert [row[:2] for row in rows] == [("Handle", "Title"), ("mug", "Mug"), ("mug", None)]
+    assert "/processed_images/" in rows[1][2]
+
+    code, _, err = terminal.run("process", str(export), "-o", str(result))
+    assert (code, "is not an Excel workbook" in err) == (2, True)
+
+
+def test_columns_are_chosen_by_name_and_refused_with_those_that_exist(terminal: Terminal, host: ImageHost) -> None:
+    host.pages["/mug.jpg"] = Page(PICTURE)
+    export = terminal.folder / "export.csv"
+    export.write_text(f"Ref,Visual X\nM1,{host.url('/mug.jpg')}\n")
+
+    code, _, err = terminal.run("process", str(export), "-o", str(terminal.output), "--images-column", "Bild")
+    assert (code, "The columns are “Ref”, “Visual X”." in err) == (2, True), err
+    assert terminal.run("process", str(export), "-o", str(terminal.output), "--images-column", "Visual X")[0] == 0
+    assert "/processed_images/" in terminal.output.read_text()
 
 
 def test_what_fails_is_exit_code_1_and_a_file_to_mend(terminal: Terminal, host: ImageHost) -> None:
