@@ -3,23 +3,24 @@
 import io
 import re
 import zipfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 
 from image_processor.catalogue.base import CSVLimits, TableOptions
 from image_processor.catalogue.encoding import UTF8, Source
-from image_processor.catalogue.layout import Dialect, assignment_columns, refuse_too_many_columns
+from image_processor.catalogue.layout import MAX_COLUMNS, Dialect, assignment_columns, refuse_too_many_columns
 from image_processor.catalogue.messages import no_images
 from image_processor.catalogue.profiles import ASSIGNMENT
 from image_processor.catalogue.reader import columns_of
 from image_processor.catalogue.recognise import Recognised, find_table
-from image_processor.catalogue.table import Table, as_given
+from image_processor.catalogue.table import Table, as_given, sample
 from image_processor.catalogue.workbook import Place, Workbook
 from image_processor.catalogue.writer import DialectWriter
 from image_processor.errors import CSVProblem, InvalidCSV, shorten
 
 _HEAD_ROWS = 225  # 25 that may be the header, and 200 below it
+_MOST_SHEETS = 20  # that are looked at; another one can be given by its name
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _SHEETS = re.compile(r"xl/workbook\.(?:xml|bin)|content\.xml")
 _BROKEN_WORKBOOK = re.compile(rb"PK\x03\x04.*(?:xl/|opendocument.spreadsheet)", re.DOTALL)
@@ -29,13 +30,14 @@ class SheetTable(Table):
     """A table in a sheet. A cell of images with a link behind it counts as the URL of the link."""
 
     def __init__(
-        self, book: Workbook, sheet: str, found: Recognised, header_row: int, limits: CSVLimits, options: TableOptions
-    ) -> None:
+        self, book: Workbook, sheet: str, links: Mapping[Place, str], found: Recognised, header_row: int,
+        limits: CSVLimits, options: TableOptions,
+    ) -> None:  # fmt: skip
         super().__init__(found, header_row, limits, options)
         self.charset = "utf-8"
         self.sheet = sheet
         self._book = book
-        self._links = book.links(sheet)
+        self._links = links
 
     @property
     def is_editable(self) -> bool:
@@ -54,7 +56,7 @@ class SheetTable(Table):
         for number, cells in enumerate(self._book.rows(self.sheet or "", places), start=1):
             for place in self._images:
                 if url := self._links.get((number - 1, place)):
-                    cells[place] = url
+                    cells[place] = _linked(cells[place], url)
             yield number, cells
 
     def _records(self) -> Iterator[tuple[int, Sequence[str]]]:
@@ -66,7 +68,14 @@ class SheetTable(Table):
         writer = DialectWriter(destination, self._dialect, guarded=self._output == "add")
         new = self._changes(outputs)
         line, changed = next(new, (0, {}))
+        empty = 0
         for number, cells in self._all_rows():
+            if not any(cells) and number != line:
+                empty += 1
+                continue
+            for _ in range(empty):  # but those at the end are not written: a spreadsheet may have a million
+                writer.row([""] * len(cells))
+            empty = 0
             if number == line:
                 cells += [""] * (max(changed, default=0) + 1 - len(cells))
                 for place, text in changed.items():
@@ -89,14 +98,14 @@ class SheetTable(Table):
             yield row.line, self.new_cells(row, urls)
 
     def _texts_behind_links(self, new: dict[Place, str]) -> set[Place]:
-        """The changed cells whose text is not the URL of the link behind it."""
-        linked = {place: url for place, url in self._links.items() if place in new}
+        """The changed cells with a link behind a text that is no URL."""
+        linked = {place for place in self._links if new.get(place)}
         if not linked:
             return set()
         rows = enumerate(self._book.rows(self.sheet or ""))
         return {
             (row, place) for row, cells in rows for place, text in enumerate(cells)
-            if (row, place) in linked and text.strip() != linked[row, place]
+            if (row, place) in linked and not _is_url(text)
         }  # fmt: skip
 
     def _refusal(self) -> CSVProblem | None:
@@ -132,7 +141,7 @@ def read_workbook(source: Source, called: str, limits: CSVLimits, options: Table
         detail = f"The workbook has no sheet “{shorten(options.sheet)}”. Its sheets are {sheets}."
         raise InvalidCSV.whole_file("unknown_sheet", detail, "Give the name of one of them.", value=options.sheet)
     tables = []
-    for sheet in [options.sheet] if options.sheet else book.sheet_names:
+    for sheet in [options.sheet] if options.sheet else book.sheet_names[:_MOST_SHEETS]:
         if table := _table(book, sheet, limits, options):
             tables.append(table)
             if table.found.of("images"):
@@ -147,7 +156,7 @@ def _table(book: Workbook, sheet: str, limits: CSVLimits, options: TableOptions)
     """The table in a sheet, None in an empty one."""
     links = book.links(sheet)
     head = [
-        [links.get((row, column)) or cell for column, cell in enumerate(cells)]
+        [_linked(cell, links.get((row, column))) for column, cell in enumerate(cells[: MAX_COLUMNS + 1])]
         for row, cells in enumerate(islice(book.rows(sheet), _HEAD_ROWS))
     ]
     if not any(any(map(str.strip, cells)) for cells in head):
@@ -155,7 +164,16 @@ def _table(book: Workbook, sheet: str, limits: CSVLimits, options: TableOptions)
     for row, cells in enumerate(head[:25]) if not options.columns else ():
         if columns := assignment_columns(cells, row + 1):
             found = Recognised(ASSIGNMENT, columns_of(cells, columns, [""] * len(cells)))
-            return SheetTable(book, sheet, found, row + 1, limits, options)
-    place, found = find_table(head, options.columns)
+            return SheetTable(book, sheet, links, found, row + 1, limits, options)
+    place, found = find_table(sample(head), options.columns)
     refuse_too_many_columns([column.name for column in found.columns], place + 1)
-    return SheetTable(book, sheet, as_given(found, options), place + 1, limits, options)
+    return SheetTable(book, sheet, links, as_given(found, options), place + 1, limits, options)
+
+
+def _linked(text: str, link: str | None) -> str:
+    """What a cell says: the URL of its link, unless its text holds URLs, which are what people see."""
+    return link if link and not _is_url(text) else text
+
+
+def _is_url(text: str) -> bool:
+    return "://" in text

@@ -15,7 +15,7 @@ from image_processor.catalogue.profiles import ASSIGNMENT, LIST
 from image_processor.catalogue.reader import columns_of
 from image_processor.catalogue.recognise import Column, Recognised, find_table
 from image_processor.catalogue.repairs import NOT_UTF8
-from image_processor.catalogue.table import Table, TableNotes, as_given
+from image_processor.catalogue.table import Table, TableNotes, as_given, sample
 from image_processor.errors import CSVProblem, InvalidCSV
 
 _HEAD_CHARS = 1_000_000
@@ -109,12 +109,13 @@ def _table(head: str, delimiter: str, options: TableOptions) -> tuple[tuple[int,
     """The first and last line of the header if this is the delimiter, the columns, and the share of rows that fit."""
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
     spans: list[tuple[int, int]] = []
-    cells: list[list[str]] = []
+    cells: list[Sequence[str]] = []
     with suppress(StopIteration, csv.Error):  # the end, or a monstrous cell; what was read before counts
         while len(cells) < _HEAD_RECORDS:
             first = reader.line_num + 1
             cells.append(next(reader))
             spans.append((first, reader.line_num))
+    cells = sample(cells)
     place, found = find_table(cells, options.columns)
     below = cells[place + 1 :]
     share = sum(len(row) <= len(found.columns) for row in below) / max(len(below), 1)

@@ -10,26 +10,40 @@ import io
 import posixpath
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterator, Mapping
-from functools import cached_property
+from contextlib import contextmanager
+from copy import copy
+from functools import cached_property, lru_cache
 from typing import Any, Final
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr, unescape
 
+from image_processor.catalogue.sheet_extent import MAX_CELLS, NO_PLACE, column_number, extent
 from image_processor.errors import InvalidCSV
 
 _MAX_UNPACKED: Final = 500_000_000
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
-_RELATION: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_MAX_LINKED: Final = 10_000
+# What the libraries raise when they read a damaged or hostile workbook.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError, LookupError, NotImplementedError, RuntimeError,
+    StopIteration, ValueError,
+)  # fmt: skip
 
-# A cell of a sheet: its attributes, its place, what it holds.
-_CELL = rb"<((?:\w+:)?)c(\s[^>]*?\br=\"(%s)(\d+)\"[^>]*?)(?:/>|>(.*?)</\1c>)"
-_ROW = re.compile(rb"<((?:\w+:)?)row(\s[^>]*?\br=\"(\d+)\"[^>]*?)(?:/>|>(.*?)</\1row>)", re.DOTALL)
-_NO_PLACE = re.compile(rb"<(?:\w+:)?c(?=[\s>/])(?![^>]*\sr=\")")
-_LINK = re.compile(rb"<(?:\w+:)?hyperlink\s[^>]*>")
+# An element with a reference, what it is called, and what it holds: up to its own end, or the next one of its name. No
+# part of a sheet is looked at twice, or `<c r="A1"` a hundred thousand times would take minutes.
+_ELEMENT = (
+    rb"<((?:\w+:)?)%(name)b((?>\s[^<>]*?\br=\"%(place)b\")[^<>/]*+(?:/(?!>)[^<>/]*+)*+)"
+    rb"(?:/>|>([^<]*+(?:<(?!/?(?:\w+:)?%(name)b[\s/>])[^<]*+)*+)</\1%(name)b>)"
+)
+_ROW = re.compile(_ELEMENT % {b"name": b"row", b"place": rb"(\d+)"})
+_CELL = re.compile(_ELEMENT % {b"name": b"c", b"place": rb"([A-Z]+)(\d+)"})
+_LINK = re.compile(rb"<(?:\w+:)?hyperlink\s[^<>]*>")
 _ATTRIBUTE = re.compile(rb"([\w:]+)\s*=\s*\"([^\"]*)\"")
+_FIRST_URL = re.compile(r"https?://[^\s,;|]+")
 _FORMULA_URL = re.compile(r"\b(?:IMAGE|HYPERLINK)\(\s*\"((?:[^\"]|\"\")*+)\"", re.IGNORECASE)
 _URL_FORMULAS = (b"IMAGE(", b"HYPERLINK(")
 _FORMULA = re.compile(rb"<(?:\w+:)?f\b[^>]*>([^<]*)</")
@@ -49,11 +63,12 @@ class Workbook:
         self._check_size()
         self._book = self._open()
         self._open_sheet: Any = None
-        self.sheet_names: list[str] = self._book.sheet_names
+        # Those that people see come first: templates of marketplaces hide sheets with old or technical data.
+        self.sheet_names: list[str] = [one.name for one in sorted(self._book.sheets_metadata, key=_is_hidden)]
 
     def is_editable(self, sheet: str) -> bool:
         """Whether `with_cells` can be used: for xlsx and xlsm whose cells say where they are, as those of Excel do."""
-        return self._is_xlsx and not _NO_PLACE.search(self._archive.read(self._path_of(sheet)))
+        return self._is_xlsx and not NO_PLACE.search(self._sheet_xml(sheet))
 
     @property
     def has_pictures(self) -> bool:
@@ -63,10 +78,11 @@ class Workbook:
         )
 
     def rows(self, sheet: str, places: Collection[int] | None = None) -> Iterator[list[Any]]:
-        """The rows of a sheet as text; as text in some places only, which is twice as fast for 20 columns."""
-        if self._open_sheet is None or self._open_sheet.name != sheet:  # to read one of 100,000 rows takes 2 s
-            self._open_sheet = self._book.get_sheet_by_name(sheet)
-        cells = self._open_sheet
+        """The rows of a sheet as text; as text in some places only, which is twice as fast for 20 columns.
+
+        Raises InvalidCSV when it is damaged or too large.
+        """
+        cells = self._cells_of(sheet)
         before = [""] * (cells.start or (0, 0))[1]  # calamine begins with the first column that is used
         for values in cells.iter_rows():
             row = before + values
@@ -74,16 +90,27 @@ class Workbook:
                 row[place] = _text(row[place])
             yield row
 
+    def _cells_of(self, sheet: str) -> Any:
+        """What calamine reads of a sheet. To read one of 100,000 rows takes 2 s: the last one is kept."""
+        if self._open_sheet is None or self._open_sheet.name != sheet:
+            if self._is_xlsx:
+                self._refuse_distant_cells(self._sheet_xml(sheet))
+            with self._reading():
+                self._open_sheet = self._book.get_sheet_by_name(sheet)
+        return self._open_sheet
+
     def links(self, sheet: str) -> dict[Place, str]:
         """The URLs behind the cells of a sheet: hyperlinks, and the formulas IMAGE and HYPERLINK."""
         if not self._is_xlsx:
             return {}
-        path = self._path_of(sheet)
-        if not (self._targets(path) or self._has_formulas(path)):
-            return {}
-        xml = self._archive.read(path)
-        links = {place: url for place, (url, _) in self._hyperlinks(path, xml).items()}
-        for cell in _cells(rb"[A-Z]+").finditer(xml) if self._has_formulas(path) else ():
+        with self._reading():
+            path = self._path_of(sheet)
+            if not (self._targets(path) or self._has_formulas(path)):
+                return {}
+            xml = self._archive.read(path)
+            links = {place: url for place, (url, _) in self._hyperlinks(path, xml).items()}
+            has_formulas = self._has_formulas(path)
+        for cell in _CELL.finditer(xml) if has_formulas else ():
             if url := _formula_url(cell[5] or b""):
                 links[_place(cell[3], cell[4])] = url[1]
         return links
@@ -102,7 +129,8 @@ class Workbook:
         with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive:
             for member in self._archive.infolist():
                 content = changed.get(member.filename)
-                archive.writestr(member, self._archive.read(member) if content is None else content)
+                # A copy: `writestr` changes it.
+                archive.writestr(copy(member), self._archive.read(member) if content is None else content)
         return result.getvalue()
 
     # ---- reading --------------------------------------------------------------------------------------------------
@@ -111,15 +139,25 @@ class Workbook:
         if not self._is_zip:
             return
         try:
-            unpacked = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(self._data)).infolist())
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+            unpacked = sum(member.file_size for member in self._archive.infolist())
+        except _DAMAGE as error:
             raise self._damaged() from error
         if unpacked > _MAX_UNPACKED:
-            raise InvalidCSV.whole_file(
-                "workbook_too_large",
-                f"{self._called} unpacks to {unpacked / 1e6:,.0f} MB; at most {_MAX_UNPACKED / 1e6:,.0f} MB are read.",
-                "Remove what does not belong to the catalogue, or save the sheet as CSV.",
+            raise self._too_large(
+                f"unpacks to {unpacked / 1e6:,.0f} MB; at most {_MAX_UNPACKED / 1e6:,.0f} MB are read."
             )
+
+    def _refuse_distant_cells(self, xml: bytes) -> None:
+        rows, columns = extent(xml)
+        if rows * columns > MAX_CELLS:
+            raise self._too_large(
+                f"has a sheet of {rows:,} rows and {columns:,} columns; at most {MAX_CELLS:,} cells are read, and the "
+                "empty ones before the last one count."
+            )
+
+    def _too_large(self, reason: str) -> InvalidCSV:
+        hint = "Remove what does not belong to the catalogue, or save the sheet as CSV."
+        return InvalidCSV.whole_file("workbook_too_large", f"{self._called} {reason}", hint)
 
     def _open(self) -> Any:
         import python_calamine  # takes 20 ms, for workbooks only
@@ -130,6 +168,20 @@ class Workbook:
             raise self._encrypted() from error
         except python_calamine.CalamineError as error:
             raise (self._encrypted() if _ENCRYPTED in self._data else self._damaged()) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise InvalidCSV for whatever the libraries raise when a workbook is damaged."""
+        from python_calamine import CalamineError
+
+        try:
+            yield
+        except (CalamineError, *_DAMAGE) as error:
+            raise self._damaged() from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of calamine, and no Exception; it cannot be imported
+                raise
+            raise self._damaged() from error
 
     def _encrypted(self) -> InvalidCSV:
         hint = "Save it without a password, or as CSV."
@@ -157,7 +209,13 @@ class Workbook:
         """The member of the archive that holds a sheet."""
         targets = self._targets("xl/workbook.xml")
         sheets = ElementTree.fromstring(self._archive.read("xl/workbook.xml")).iterfind(".//{*}sheet")
-        return next(targets[one.attrib[_RELATION]] for one in sheets if one.attrib["name"] == sheet)
+        attributes = next(one.attrib for one in sheets if one.attrib["name"] == sheet)
+        # The namespace of the id depends on the version of the format.
+        return next(targets[value] for name, value in attributes.items() if name.endswith("}id"))
+
+    def _sheet_xml(self, sheet: str) -> bytes:
+        with self._reading():
+            return self._archive.read(self._path_of(sheet))
 
     def _targets(self, path: str) -> dict[str, str]:
         """What the ids in a member refer to: other members by their paths, links by their addresses."""
@@ -187,12 +245,11 @@ class Workbook:
         """The address of each linked cell, and the id of its relation."""
         targets = self._targets(path)
         found: dict[Place, tuple[str, str]] = {}
-        for tag in _LINK.findall(xml) if targets else ():
+        for tag in _LINK.findall(xml, max(xml.rfind(b"sheetData"), 0)) if targets else ():  # after the cells
             attributes = {name.decode(): value.decode() for name, value in _ATTRIBUTE.findall(tag)}
             relation = next((value for name, value in attributes.items() if name.endswith(":id")), "")
-            first = re.match(r"([A-Z]+)(\d+)", attributes.get("ref", ""))
-            if first and targets.get(relation, "").startswith(("http://", "https://")):
-                found[_place(first[1].encode(), first[2].encode())] = targets[relation], relation
+            if targets.get(relation, "").startswith(("http://", "https://")):
+                found |= dict.fromkeys(_places(attributes.get("ref", "")), (targets[relation], relation))
         return found
 
     def _changed_sheet(self, sheet: str, new: Mapping[Place, str], kept: Container[Place]) -> bytes:
@@ -210,7 +267,8 @@ class Workbook:
         path = self._path_of(sheet)
         content = self._archive.read(_relations_path(path))
         linked = self._hyperlinks(path, self._archive.read(path))
-        ids = {linked[place][1].encode(): text for place, text in new.items() if place in linked}
+        urls = {place: _FIRST_URL.search(text) for place, text in new.items() if place in linked}
+        ids = {linked[place][1].encode(): url[0] for place, url in urls.items() if url}
 
         def change(tag: "re.Match[bytes]") -> bytes:
             text = ids.get(dict(_ATTRIBUTE.findall(tag[0])).get(b"Id", b""))
@@ -237,15 +295,23 @@ def _changed_row(match: "re.Match[bytes]", row: int, texts: Mapping[int, str], k
     columns = b"|".join(_letters(column).encode() for column in texts)
     content = _cells(columns).sub(change, content)
     if missing:
-        content = _cells(rb"[A-Z]+").sub(insert, content)
+        content = _CELL.sub(insert, content)
     after = b"".join(_new_cell(prefix, row, column, text) for column, text in missing.items())
     return b"<%brow%b>%b%b</%brow>" % (prefix, match[2], content, after, prefix)
 
 
 def _changed_cell(cell: "re.Match[bytes]", text: str, keeps_text: bool) -> bytes:
     if url := _formula_url(cell[5] or b""):
-        return cell[0].replace(_in_formula(url[1]), _in_formula(text))
+        return _changed_formula(cell[0], url, text)
     return cell[0] if keeps_text else _inline(cell[1], re.sub(rb"\s+t=\"[^\"]*\"", b"", cell[2]), text)
+
+
+def _changed_formula(cell: bytes, url: "re.Match[str]", text: str) -> bytes:
+    """A cell with another URL in its formula, and in its value where that is the URL."""
+    formula = url.string[: url.start(1)] + text.replace('"', '""') + url.string[url.end(1) :]
+    start, end = _FORMULA.search(cell).span(1)  # type: ignore[union-attr]
+    value = re.sub(rb">%b<" % re.escape(escape(url[1]).encode()), lambda _: b">%b<" % escape(text).encode(), cell[end:])
+    return cell[:start] + escape(formula).encode() + value
 
 
 def _new_cell(prefix: bytes, row: int, column: int, text: str) -> bytes:
@@ -276,24 +342,33 @@ def _relations_path(path: str) -> str:
     return f"{folder}/_rels/{name}.rels"
 
 
+@lru_cache(64)
 def _cells(columns: bytes) -> "re.Pattern[bytes]":
-    return re.compile(_CELL % columns, re.DOTALL)
+    return re.compile(_ELEMENT % {b"name": b"c", b"place": rb"(%b)(\d+)" % columns})
 
 
 def _formula_url(content: bytes) -> "re.Match[str] | None":
     formula = _FORMULA.search(content)
-    return _FORMULA_URL.search(unescape(formula[1].decode(), {"&quot;": '"'})) if formula else None
-
-
-def _in_formula(url: str) -> bytes:
-    return escape(url.replace('"', '""')).encode()
+    return _FORMULA_URL.search(unescape(formula[1].decode(), {"&quot;": '"', "&apos;": "'"})) if formula else None
 
 
 def _place(letters: bytes, row: bytes) -> Place:
-    column = 0
-    for letter in letters:
-        column = 26 * column + letter - 64
-    return int(row) - 1, column - 1
+    return int(row) - 1, column_number(letters) - 1
+
+
+def _places(reference: str) -> list[Place]:
+    """The places of a reference to one cell, or to a range."""
+    corners = [_place(letters.encode(), row.encode()) for letters, row in re.findall(r"([A-Z]+)(\d+)", reference)]
+    if not corners:
+        return []
+    (top, left), (bottom, right) = corners[0], corners[-1]
+    if (bottom - top + 1) * (right - left + 1) > _MAX_LINKED:
+        return [(top, left)]
+    return [(row, column) for row in range(top, bottom + 1) for column in range(left, right + 1)]
+
+
+def _is_hidden(sheet: Any) -> bool:
+    return not str(sheet.visible).endswith(".Visible")
 
 
 def _letters(column: int) -> str:
