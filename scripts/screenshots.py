@@ -26,6 +26,7 @@ DESKTOP = {"width": 1100, "height": 760}
 TALL = {"width": 1100, "height": 1150}
 PHONE = {"width": 360, "height": 740}
 MOST_BYTES = 150_000
+PHOTOS = ("mug-front", "lamp", "tote", "vase")
 HEADER = "S. No.,Product Name,Input Image Urls\n"
 BAD_ROWS = '6.,,https://shop.example/chair.jpg\n7.,Bench,shop/bench.jpg\n8.,Stool,"ftp://shop.example/stool.jpg"\n'
 
@@ -56,6 +57,7 @@ def _take_all(browser: Browser, server: SkulightServer, folder: Path) -> None:
     page.set_input_files("#file", [_file("catalogue.csv", sample + BAD_ROWS.encode())])
     page.get_by_text("problems found").wait_for()
     _take(page, folder / "problems.png")
+    _columns(browser, server, folder)
 
     running = server.upload(_many(server.url), filename="autumn.csv", format="avif")["request_id"]
     page.goto(f"{server.url}/requests/{running}")
@@ -76,6 +78,23 @@ def _take_all(browser: Browser, server: SkulightServer, folder: Path) -> None:
     phone = _page(browser, PHONE)
     phone.goto(f"{server.url}/requests/{done}")
     _take(phone, folder / "result-phone.png")
+
+
+def _columns(browser: Browser, server: SkulightServer, folder: Path) -> None:
+    """A table whose images no header names: the question on a phone, and the answer."""
+    rows = [f"M{n};{name.title()};{n}9.90;{server.url}/static/samples/{name}.jpg" for n, name in enumerate(PHOTOS, 1)]
+    file = _file("autumn.csv", "\n".join(["SKU;Product;Price;Shop front", *rows, ""]).encode())
+    for size, name in ((PHONE, "columns-phone.png"), (TALL, "columns.png")):
+        page = _page(browser, size)
+        page.goto(server.url)
+        page.set_input_files("#file", [file])
+        page.get_by_role("button", name="Use “Shop front” for the images").wait_for()
+        if size is TALL:
+            page.get_by_role("button", name="Use “Shop front” for the images").click()
+            page.get_by_text("Ready:").wait_for()
+        else:
+            page.locator("#check").evaluate("part => part.scrollIntoView()")
+        _take(page, folder / name)
 
 
 def _result(page: Page, server: SkulightServer, done: str, folder: Path) -> None:

@@ -35,7 +35,7 @@ export function understood({ layout }, filename) {
 // Only these workbooks can be written; a sheet of another one comes back as CSV.
 function result(layout, filename) {
   const what = layout.sheet && !/\.xls[xm]$/i.test(filename) ? "the sheet comes back as CSV" : "the same file comes back";
-  return layout.output === "add" ? `${what} with the new URLs in a column of their own` : `${what} with the URLs replaced`;
+  return layout.output === "add" ? `${what} with a column of new URLs` : `${what} with the URLs replaced`;
 }
 
 export function hosts(checked) {

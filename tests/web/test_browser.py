@@ -421,7 +421,7 @@ def test_a_result_with_an_added_column_is_chosen_in_the_options(shop: Shop, visi
     page.get_by_text("the same file comes back with the URLs replaced").wait_for()
     page.get_by_text("Options", exact=True).click()
     page.get_by_label("New URLs").select_option("Add a column")
-    page.get_by_text("the same file comes back with the new URLs in a column of their own").wait_for()
+    page.get_by_text("the same file comes back with a column of new URLs").wait_for()
     page.get_by_role("button", name="Compress 1 image").click()
     page.get_by_text("1 of 1 image compressed").wait_for()
     output = requests.get(page.get_by_role("link", name="Download shop.csv").evaluate("link => link.href"), timeout=120)
