@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from image_processor.catalogue.base import CSVLimits, TableOptions
 from image_processor.catalogue.encoding import UTF8, Source
-from image_processor.catalogue.layout import MAX_COLUMNS, Dialect, assignment_columns, refuse_too_many_columns
+from image_processor.catalogue.layout import Dialect, assignment_columns, refuse_too_many_columns
 from image_processor.catalogue.messages import no_images
 from image_processor.catalogue.profiles import ASSIGNMENT
 from image_processor.catalogue.reader import columns_of
@@ -156,7 +156,7 @@ def _table(book: Workbook, sheet: str, limits: CSVLimits, options: TableOptions)
     """The table in a sheet, None in an empty one."""
     links = book.links(sheet)
     head = [
-        [_linked(cell, links.get((row, column))) for column, cell in enumerate(cells[: MAX_COLUMNS + 1])]
+        [_linked(cell, links.get((row, column))) for column, cell in enumerate(cells)]
         for row, cells in enumerate(islice(book.rows(sheet), _HEAD_ROWS))
     ]
     if not any(any(map(str.strip, cells)) for cells in head):
@@ -166,7 +166,7 @@ def _table(book: Workbook, sheet: str, limits: CSVLimits, options: TableOptions)
             found = Recognised(ASSIGNMENT, columns_of(cells, columns, [""] * len(cells)))
             return SheetTable(book, sheet, links, found, row + 1, limits, options)
     place, found = find_table(sample(head), options.columns)
-    refuse_too_many_columns([column.name for column in found.columns], place + 1)
+    refuse_too_many_columns(head[place], place + 1)
     return SheetTable(book, sheet, links, as_given(found, options), place + 1, limits, options)
 
 

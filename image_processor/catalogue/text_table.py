@@ -97,26 +97,25 @@ def _recognised(
     source: Source, encoding: Encoding, head: str, lines: list[str], limits: CSVLimits, options: TableOptions
 ) -> TextTable:
     tables = [(delimiter, *_table(head, delimiter, options)) for delimiter in DELIMITERS]
-    delimiter, (first, last), found, _ = max(
-        tables, key=lambda table: (table[2].certainty, len(table[2].columns) > 1, table[3], len(table[2].columns))
+    delimiter, (first, last), header, found, _ = max(
+        tables, key=lambda table: (table[3].certainty, len(table[2]) > 1, table[4], len(table[2]))
     )
-    refuse_too_many_columns([column.name for column in found.columns], first)
+    refuse_too_many_columns(header, first)
     dialect = dialect_of(encoding, lines, delimiter, first, last)
     return TextTable(source, dialect, as_given(found, options), first, limits, options)
 
 
-def _table(head: str, delimiter: str, options: TableOptions) -> tuple[tuple[int, int], Recognised, float]:
-    """The first and last line of the header if this is the delimiter, the columns, and the share of rows that fit."""
+def _table(head: str, delimiter: str, options: TableOptions) -> tuple[tuple[int, int], list[str], Recognised, float]:
+    """If this is the delimiter: the lines of the header, its cells, the columns, and the share of rows that fit."""
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
     spans: list[tuple[int, int]] = []
-    cells: list[Sequence[str]] = []
+    cells: list[list[str]] = []
     with suppress(StopIteration, csv.Error):  # the end, or a monstrous cell; what was read before counts
         while len(cells) < _HEAD_RECORDS:
             first = reader.line_num + 1
             cells.append(next(reader))
             spans.append((first, reader.line_num))
-    cells = sample(cells)
-    place, found = find_table(cells, options.columns)
+    place, found = find_table(sample(cells), options.columns)
     below = cells[place + 1 :]
-    share = sum(len(row) <= len(found.columns) for row in below) / max(len(below), 1)
-    return spans[place], found, share
+    share = sum(len(row) <= len(cells[place]) for row in below) / max(len(below), 1)
+    return spans[place], cells[place], found, share
