@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from image_processor.catalogue.layout import Dialect
+from image_processor.catalogue.layout import Dialect, without_blanks
 from image_processor.catalogue.records import MAX_RECORD_CHARS, Lines, broken
 
 
@@ -25,7 +25,7 @@ def records(text: io.TextIOWrapper, dialect: Dialect, first_line: int) -> Iterat
     def take() -> Iterator[str]:
         for line in lines:
             taken.append(line)
-            yield line
+            yield without_blanks(line) if dialect.skip_initial_space else line
 
     line = first_line
     reader = csv.reader(take(), strict=True, delimiter=dialect.delimiter, skipinitialspace=dialect.skip_initial_space)
@@ -72,7 +72,7 @@ def _spans(record: str, dialect: Dialect) -> Iterator[tuple[int, int]]:
 @cache
 def _cell(delimiter: str, skip_initial_space: bool) -> "re.Pattern[str]":
     blanks = " *+" if skip_initial_space else ""
-    return re.compile(rf'{blanks}("(?:[^"]|"")*+"|[^{re.escape(delimiter)}\r\n]*+)')
+    return re.compile(rf'{blanks}("(?:[^"]|"")*+"|[^{re.escape(delimiter)}\r\n]*+){blanks}')
 
 
 def _written(text: str, before: str, dialect: Dialect) -> str:

@@ -33,6 +33,7 @@ _REQUIRED = (SERIAL, NAME, URLS)
 
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_BLANKS_AFTER_QUOTE = re.compile(r'(?<=[^\s"])("(?:"")*+) ++(?=[,;\t|\r\n]|\Z)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def recognise_layout(source: Source, encoding: Encoding) -> Layout | None:
 def dialect_of(encoding: Encoding, lines: list[str], delimiter: str, first_line: int, last_line: int) -> Dialect:
     """The dialect of a table, by the first and the last line of its header and the lines that follow."""
     end = _LINE_END.search(lines[last_line - 1])
-    spaced = _blanks_before_quotes(lines[first_line - 1 :], delimiter)
+    spaced = blanks_before_quotes(lines[first_line - 1 :], delimiter)
     return Dialect(encoding, delimiter, end[0] if end else "\r\n", skip_initial_space=spaced)
 
 
@@ -179,7 +180,12 @@ def _titles(lines: Iterable[str], delimiter: str) -> list[tuple[int, str]]:
     return [(number, shorten(text)) for number, text in texts if text]
 
 
-def _blanks_before_quotes(lines: list[str], delimiter: str) -> bool:
+def without_blanks(line: str) -> str:
+    """A line of a table that is padded with blanks, without those between a closing quote and the next delimiter."""
+    return _BLANKS_AFTER_QUOTE.sub(r"\1", line)
+
+
+def blanks_before_quotes(lines: list[str], delimiter: str) -> bool:
     """Whether the file is written `1, "Shirt, blue", "https://…"`: the blanks must go for the quotes to be quotes.
 
     Decided for the whole file by its first records: only if they all fit the header then, and do not as they are.

@@ -180,16 +180,21 @@ hình ảnh; ảnh; ảnh sản phẩm; gambar; foto produk; รูปภาพ;
 תמונות; תמונה
 """
 NAME = """
-product name; name; title; product title; item name; item title; article name; display name; product; item; label;
+product name; name; title; product title; item name; item title; article name; display name; product full name;
+full name; product; item; label;
 vendor article name; name en; name en us; name en gb; title en; product name en;
 produktname; artikelbezeichnung; bezeichnung; artikelname; titel; produkttitel; produktbezeichnung; name de;
+kurzbezeichnung; produkt; artikel;
 nom; nom du produit; nom produit; titre; désignation; libellé; nom de l'article; intitulé;
+produit; article;
 nombre; nombre del producto; nombre producto; título; título del producto; denominación; nombre del artículo;
-nome; nome prodotto; nome del prodotto; titolo; denominazione; titolo prodotto;
-nome do produto; nome produto; título do produto; designação;
+producto;
+nome; nome prodotto; nome del prodotto; titolo; denominazione; titolo prodotto; prodotto;
+nome do produto; nome produto; título do produto; designação; produto;
 naam; productnaam; artikelnaam; producttitel; omschrijving;
 nazwa; nazwa produktu; tytuł; nazwa towaru;
 название; наименование; имя; название товара; наименование товара; заголовок; назва; название позиции; назва позиції;
+товар;
 नाम; उत्पाद का नाम; शीर्षक; उत्पाद नाम;
 名称; 商品名称; 产品名称; 品名; 标题; 商品标题; 产品标题; 商品名稱; 名稱; 標題;
 商品名; 製品名; 名前; タイトル; 商品タイトル; 名称;
@@ -200,9 +205,10 @@ tên sản phẩm; tên; nama produk; nama; ชื่อสินค้า; navn
 ID = """
 s no; sl no; sr no; serial number; serial no; sku; product sku;
  item sku; seller sku; vendor sku code; variant sku; handle; url handle;
-handle id; product handle; product id; item id; id; product code; item code; item number; item no; article number;
-article no; part number; product number; product no; style code; style id; model number; model; code; reference; ref;
-custom label; merchant sku; external id; unique id; uniq id; uid; uuid; guid; pid; art no; article id; order number;
+handle id; product handle; product id; item id; id; unique id; uniq id; product code; item code; item number;
+item no; article number; article no; part number; product number; product no; style code; style id;
+model number; model; code; reference; ref;
+custom label; merchant sku; external id; uid; uuid; guid; pid; art no; article id; order number;
 asin; mpn; gtin; ean; upc; barcode; isbn; slug; no; number;
 artikelnummer; artikelnr; artikel nr; art nr; produktnummer; produkt id; bestellnummer; artikel id; nummer; nr;
 référence; référence produit; ugs; code produit; code article; id produit; numéro d'article;

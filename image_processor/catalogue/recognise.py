@@ -85,12 +85,15 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
 
     It is the record that has most of the `wanted` columns, then the one by which most roles are recognised, the last
     among equals: Amazon writes its header in two languages. Without images it is the first among equals. A record that
-    begins with `#` is a remark. Raises InvalidCSV when there is no other record.
+    begins with `#` is a remark; the last record is no header, unless there is no other. Raises InvalidCSV when there is
+    none.
     """
+    places = [place for place, cells in enumerate(records) if any(map(str.strip, cells))]
+    candidates = [place for place in places if place < _HEADER_RECORDS and not _REMARK.match(records[place][0])]
     tables = [
-        (place, recognise(cells, records[place + 1 :]))
-        for place, cells in enumerate(records[:_HEADER_RECORDS])
-        if any(map(str.strip, cells)) and not _REMARK.match(cells[0])
+        (place, recognise(records[place], records[place + 1 :]))
+        for place in candidates
+        if place != places[-1] or place == candidates[0]
     ]
     if not tables:
         hint = "Check that the export includes the names of the columns."

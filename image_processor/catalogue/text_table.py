@@ -9,7 +9,15 @@ from typing import BinaryIO
 from image_processor.catalogue.base import CSVLimits, TableOptions
 from image_processor.catalogue.encoding import Encoding, Source, open_text
 from image_processor.catalogue.in_place import records, with_cells
-from image_processor.catalogue.layout import DELIMITERS, Dialect, dialect_of, recognise_layout, refuse_too_many_columns
+from image_processor.catalogue.layout import (
+    DELIMITERS,
+    Dialect,
+    blanks_before_quotes,
+    dialect_of,
+    recognise_layout,
+    refuse_too_many_columns,
+    without_blanks,
+)
 from image_processor.catalogue.messages import no_images
 from image_processor.catalogue.profiles import ASSIGNMENT, LIST
 from image_processor.catalogue.reader import columns_of
@@ -90,24 +98,41 @@ def read_text(source: Source, encoding: Encoding, limits: CSVLimits, options: Ta
     if not options.columns and (layout := recognise_layout(source, encoding)):
         found = Recognised(ASSIGNMENT, columns_of(layout.header, layout.columns, [""] * len(layout.header)))
         return TextTable(source, layout.dialect, found, layout.lines_above + 1, limits, options)
-    return _recognised(source, encoding, head, lines, limits, options)
+    return _recognised(source, encoding, lines, limits, options)
 
 
 def _recognised(
-    source: Source, encoding: Encoding, head: str, lines: list[str], limits: CSVLimits, options: TableOptions
+    source: Source, encoding: Encoding, lines: list[str], limits: CSVLimits, options: TableOptions
 ) -> TextTable:
-    tables = [(delimiter, *_table(head, delimiter, options)) for delimiter in DELIMITERS]
+    bare = list(map(without_blanks, lines)) if any(' "' in line for line in lines) else lines
+    tables = [(delimiter, *_table(lines, bare, delimiter, options)) for delimiter in DELIMITERS]
     delimiter, (first, last), header, found, _ = max(
         tables, key=lambda table: (table[3].certainty, len(table[2]) > 1, table[4], len(table[2]))
     )
     refuse_too_many_columns(header, first)
-    dialect = dialect_of(encoding, lines, delimiter, first, last)
+    dialect = dialect_of(encoding, bare, delimiter, first, last)
     return TextTable(source, dialect, as_given(found, options), first, limits, options)
 
 
-def _table(head: str, delimiter: str, options: TableOptions) -> tuple[tuple[int, int], list[str], Recognised, float]:
-    """If this is the delimiter: the lines of the header, its cells, the columns, and the share of rows that fit."""
-    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+def _table(
+    lines: list[str], bare: list[str], delimiter: str, options: TableOptions, padded: bool = False
+) -> tuple[tuple[int, int], list[str], Recognised, float]:
+    """If this is the delimiter: the lines of the header, its cells, the columns, and the share of rows that fit.
+
+    `bare`: the lines without the blanks that may pad the cells of the table; `padded`: whether they do.
+    """
+    spans, cells = _head(lines, delimiter, padded)
+    place, found = find_table(sample(cells), options.columns)
+    if not padded and blanks_before_quotes(bare[spans[place][0] - 1 :], delimiter):
+        return _table(bare, bare, delimiter, options, padded=True)
+    below = cells[place + 1 :]
+    share = sum(len(row) <= len(cells[place]) for row in below) / max(len(below), 1)
+    return spans[place], cells[place], found, share
+
+
+def _head(lines: list[str], delimiter: str, padded: bool) -> tuple[list[tuple[int, int]], list[list[str]]]:
+    """The first and last line of each of the first records, and their cells."""
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=padded)
     spans: list[tuple[int, int]] = []
     cells: list[list[str]] = []
     with suppress(StopIteration, csv.Error):  # the end, or a monstrous cell; what was read before counts
@@ -115,7 +140,4 @@ def _table(head: str, delimiter: str, options: TableOptions) -> tuple[tuple[int,
             first = reader.line_num + 1
             cells.append(next(reader))
             spans.append((first, reader.line_num))
-    place, found = find_table(sample(cells), options.columns)
-    below = cells[place + 1 :]
-    share = sum(len(row) <= len(cells[place]) for row in below) / max(len(below), 1)
-    return spans[place], cells[place], found, share
+    return spans, cells

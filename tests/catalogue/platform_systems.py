@@ -56,6 +56,13 @@ MEDUSA = BOM + export(
     {"Product Id": "prod_01J", "Product Handle": "mug", "Variant SKU": "M-M"},
     sep=";",
 )  # fmt: skip
+# Its mock data are padded with blanks, on both sides of the quotes.
+VENDURE_PADDED = (
+    "name   , slug   , description                 , assets         , sku , price , variantAssets\n"
+    f'Mug    , mug    , "Blue, or green. 12"" high"  , {image("mug a.jpg")}      , M1  , 5.00  , \n'
+    "       ,        ,                             ,                , M2  , 6.00  , {small} \n"
+    f'Lamp   , lamp   , "A ""lamp"", tall"           , "{image("l.jpg", "m.jpg", by="|")}" , L1  , 7.00  ,\n'
+).replace("{small}", image("small.jpg"))
 COMMERCETOOLS = export(
     "key;productType;variantId;sku;prices;tax;categories;images;name.de;name.en;description.de;description.en;slug.en;"
     "metaTitle.en;searchKeywords.en;creationDate;articleNumberManufacturer;matrixId;designer;color;colorFreeDefinition",
@@ -140,6 +147,10 @@ SYSTEMS = (
     PlatformFile("pimcore", "general", PIMCORE, ("mainImage", "gallery"), "name_en", "sku", **_PATHS),
     PlatformFile("bagisto", "general", BAGISTO, ("images",), "name", "sku", **_PATHS),
     PlatformFile("vendure", "general", VENDURE, ("assets", "variantAssets"), "name", "sku", **_PATHS),
+    PlatformFile(
+        "vendure, padded", "general", VENDURE_PADDED, ("assets", "variantAssets"), "name", "sku",
+        rows=(("M1", "Mug"), ("M2", ""), ("L1", "Lamp")), **_PATHS,
+    ),
     PlatformFile(
         "medusa", "medusa", MEDUSA, ("Product Thumbnail", "Product Image 1 Url", "Product Image 2 Url"),
         "Product Title", "Product Handle", rows=(("mug", "Mug"), ("mug", "Mug")),

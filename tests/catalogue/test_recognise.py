@@ -172,6 +172,24 @@ def test_lines_above_the_header_are_passed_over() -> None:
     assert roles(found) == {"images": ["Image"], "name": ["Name"], "id": ["SKU"]}
 
 
+def test_the_last_line_is_no_header_whatever_its_words() -> None:
+    rows = [["Type", "Name", "Images"], ["Mug", "{{Name}}", "{{Images}}"], ["Cup", "{{Name}}", "{{Images}}"]]
+
+    assert find_table(rows)[0] == 0
+    assert find_table([["# template"], ["Name", "Images"]])[0] == 1
+
+
+def test_a_number_of_every_row_is_a_better_id_than_the_model_s() -> None:
+    assert roles(table("Uniq Id,Product Name,Model Number,Image", f"1,Mug,,{URL}", f"2,Cup,C7,{URL}"))["id"] == [
+        "Uniq Id"
+    ]
+
+
+@pytest.mark.parametrize("header", ["Producto", "Full name", "Produit", "Produkt", "Товар"])
+def test_a_column_of_products_is_their_name(header: str) -> None:
+    assert roles(table(f"SKU,{header},Image", f"M1,Mug,{URL}"))["name"] == [header]
+
+
 def test_a_spelling_has_one_role() -> None:
     shared = [set(spellings(one)) & set(spellings(other)) for one, other in ((IMAGES, NAME), (IMAGES, ID), (NAME, ID))]
 
