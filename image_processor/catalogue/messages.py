@@ -1,6 +1,6 @@
 """Why a table cannot be processed: what was found, what was understood, and what to do."""
 
-from image_processor.catalogue.recognise import Recognised
+from image_processor.catalogue.recognise import Recognised, names_image_files
 from image_processor.errors import CSVProblem, shorten
 
 _LISTED = 30
@@ -16,8 +16,7 @@ def no_images(found: Recognised, header_line: int, has_pictures: bool = False) -
         return CSVProblem(header_line, None, None, shorten(url, 200), "no_header", detail, hint)
     suggested = found.suggested_images_column
     if suggested:
-        detail = f"It is not clear which column holds the images. “{shorten(suggested)}” holds URLs or paths."
-        hint = f"{_columns(found)} Choose the column of images (images_column), for example “{shorten(suggested)}”."
+        detail, hint = _suggestion(found, suggested)
         return CSVProblem(header_line, None, suggested, "", "no_image_column", detail, hint)
     if has_pictures:
         detail = "The pictures of this workbook are embedded in its cells; they have no URLs to download from."
@@ -29,6 +28,15 @@ def no_images(found: Recognised, header_line: int, has_pictures: bool = False) -
         "catalogue with its image URLs, or choose the column of images (images_column)."
     )
     return CSVProblem(header_line, None, None, "", "no_image_column", detail, hint)
+
+
+def _suggestion(found: Recognised, suggested: str) -> tuple[str, str]:
+    called = f"“{shorten(suggested)}”"
+    if any(column.name == suggested and names_image_files(column.example) for column in found.columns):
+        detail = f"It is not clear which column holds the images. {called} holds URLs or paths."
+        return detail, f"{_columns(found)} Choose the column of images (images_column), for example {called}."
+    detail = f"No column of images was found. {called} holds URLs, but it is not clear whether they lead to images."
+    return detail, f"{_columns(found)} If they do, choose {called} as the column of images (images_column)."
 
 
 def _columns(found: Recognised) -> str:

@@ -112,7 +112,7 @@ def _others(found: Recognised, rows: Sequence[Sequence[str]]) -> Iterator[Column
     for column in found.columns:
         if column.role is None and column.example and spelling(column.name) not in (imported, _RESULT):
             cells = [row[column.number - 1] for row in rows if column.number <= len(row) and row[column.number - 1]]
-            if _share(cells, _IMAGE_ADDRESS) >= 0.5:
+            if not _are_nothing(cells) and _share(cells, _IMAGE_ADDRESS) >= 0.5:
                 yield column
 
 
@@ -151,6 +151,15 @@ def holds_images(cells: Sequence[str]) -> bool:
     return _share(cells, _ADDRESS, _IMAGE_FILE) >= 0.5
 
 
+def _are_nothing(cells: Sequence[str]) -> bool:
+    return all(map(_NOTHING.fullmatch, cells))
+
+
+def names_image_files(cell: str) -> bool:
+    """Whether a cell names a file of an image, by URL or by path; a URL may lead to an image, too, or to a page."""
+    return _share([cell], _IMAGE_ADDRESS, _IMAGE_FILE) == 1
+
+
 def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
     """The share of the cells that have an entry of one of the patterns, among those that do not say “no image”."""
     filled = [cell for cell in cells if not _NOTHING.fullmatch(cell)]
@@ -171,7 +180,7 @@ def _only_paths(columns: list[Column], values: list[list[str]]) -> tuple[Column,
 
 def _by_values(columns: list[Column], values: list[list[str]]) -> tuple[list[Column], str | None]:
     """Use the only column with images if it is called no more than `url` or `link`; else propose the likeliest."""
-    filled = [column for column in columns if column.example]
+    filled = [column for column in columns if not _are_nothing(values[column.number - 1])]
     for pattern in _IMAGE_ADDRESS, _IMAGE_FILE, _ADDRESS:
         found = [column for column in filled if _share(values[column.number - 1], pattern) >= 0.5]
         if pattern is _ADDRESS:  # which also occur in free text

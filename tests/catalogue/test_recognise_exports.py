@@ -235,3 +235,21 @@ def test_the_column_that_looks_like_images_is_proposed(text: str, suggested: str
     assert problem.code == "no_image_column"
     assert suggested in problem.detail
     assert catalogue.understood.suggested_images_column == suggested
+
+
+@pytest.mark.parametrize("nothing", ["-", "N/A", "null", "[]", "nan"])
+def test_a_column_without_any_value_is_not_proposed(nothing: str) -> None:
+    (problem,) = read(f"name,stars,link\nMug,{nothing},{nothing}\nCup,{nothing},{nothing}\n").problems
+
+    assert problem.detail == "No column holds URLs or paths of images."
+
+
+def test_links_to_pages_are_not_said_to_be_images() -> None:
+    (problem,) = read("name,url\nMug,https://shop.example/mug/\nCup,https://shop.example/cup/\n").problems
+
+    assert problem.detail.startswith("No column of images was found. “url” holds URLs, but it is not clear")
+    assert "If they do, choose “url”" in problem.hint
+
+
+def test_a_column_of_signs_is_not_said_to_hold_images() -> None:
+    assert read("name,image,in stock\nMug,{U},+\nCup,{V},-\n").warnings == []
