@@ -90,10 +90,11 @@ def measure(format: str, number: int) -> dict[str, float]:
     began = time.process_time()
     catalogue = read_catalogue(file.getvalue())
     catalogue.raise_if_invalid()
-    seconds = time.process_time() - began
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)  # workbooks are read by a process of their own
+    seconds = time.process_time() - began + children.ru_utime + children.ru_stime
     if catalogue.row_count != number:
         sys.exit(f"{catalogue.row_count} of {number} rows were read.")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + children.ru_maxrss) * 1024
     return {"cpu_seconds": seconds, "peak_bytes": peak, "file_bytes": len(file.getvalue())}
 
 

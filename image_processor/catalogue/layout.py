@@ -140,7 +140,7 @@ def assignment_columns(cells: list[str], line: int) -> Columns | None:
 def refuse_too_many_columns(cells: Sequence[str], line: int) -> None:
     """Raise InvalidCSV for a header with more columns than are read."""
     if len(cells) > MAX_COLUMNS:
-        detail = f"The header has {len(cells):,} columns; at most {MAX_COLUMNS:,} are allowed."
+        detail = f"The header has more than {MAX_COLUMNS:,} columns."
         hint = "Remove the columns that are not needed."
         raise InvalidCSV.whole_file("too_many_columns", detail, hint, line=line)
 

@@ -104,7 +104,11 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
 
 def _likelihood(place: int, found: Recognised, wanted: Sequence[str]) -> tuple[int, tuple[bool, int], int]:
     names = {column.name for column in found.columns}
-    return sum(name in names for name in wanted), found.certainty, place if found.of("images") else -place
+    return (
+        sum(name in names and not name.isdecimal() for name in wanted),
+        found.certainty,
+        place if found.of("images") else -place,
+    )
 
 
 def _others(found: Recognised, rows: Sequence[Sequence[str]]) -> Iterator[Column]:

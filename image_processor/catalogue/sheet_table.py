@@ -20,7 +20,6 @@ from image_processor.catalogue.writer import DialectWriter
 from image_processor.errors import CSVProblem, InvalidCSV, shorten
 
 _HEAD_ROWS = 225  # 25 that may be the header, and 200 below it
-_MOST_SHEETS = 20  # that are looked at; another one can be given by its name
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _SHEETS = re.compile(r"xl/workbook\.(?:xml|bin)|content\.xml")
 _BROKEN_WORKBOOK = re.compile(rb"PK\x03\x04.*(?:xl/|opendocument.spreadsheet)", re.DOTALL)
@@ -135,13 +134,13 @@ def read_workbook(source: Source, called: str, limits: CSVLimits, options: Table
 
     Raises InvalidCSV when there is none, or when the workbook cannot be read.
     """
-    book = Workbook(source if isinstance(source, bytes) else source.read_bytes(), called)
+    book = Workbook(source if isinstance(source, bytes) else source.read_bytes(), called, options.sheet)
     if options.sheet and options.sheet not in book.sheet_names:
         sheets = ", ".join(f"“{shorten(name, 60)}”" for name in book.sheet_names)
         detail = f"The workbook has no sheet “{shorten(options.sheet)}”. Its sheets are {sheets}."
         raise InvalidCSV.whole_file("unknown_sheet", detail, "Give the name of one of them.", value=options.sheet)
     tables = []
-    for sheet in [options.sheet] if options.sheet else book.sheet_names[:_MOST_SHEETS]:
+    for sheet in book.readable_sheets:
         if table := _table(book, sheet, limits, options):
             tables.append(table)
             if table.found.of("images"):

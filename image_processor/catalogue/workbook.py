@@ -5,7 +5,6 @@ are replaced, too, and every other member of the ZIP archive is copied. A workbo
 validations and macros, and Amazon refuses it.
 """
 
-import datetime
 import io
 import posixpath
 import re
@@ -20,7 +19,8 @@ from typing import Any, Final
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr, unescape
 
-from image_processor.catalogue.sheet_extent import MAX_CELLS, NO_PLACE, column_number, extent
+from image_processor.catalogue import sheet_process
+from image_processor.catalogue.sheet_rows import SheetRows, UnreadableWorkbook
 from image_processor.errors import InvalidCSV
 
 _MAX_UNPACKED: Final = 500_000_000
@@ -41,6 +41,8 @@ _ELEMENT = (
 )
 _ROW = re.compile(_ELEMENT % {b"name": b"row", b"place": rb"(\d+)"})
 _CELL = re.compile(_ELEMENT % {b"name": b"c", b"place": rb"([A-Z]+)(\d+)"})
+# Cells and rows that do not say where they are.
+_NO_PLACE = re.compile(rb"<(?:\w+:)?(?:c|row)(?=[\s>/])(?![^<>]*?\sr=\")")
 _LINK = re.compile(rb"<(?:\w+:)?hyperlink\s[^<>]*>")
 _ATTRIBUTE = re.compile(rb"([\w:]+)\s*=\s*\"([^\"]*)\"")
 _FIRST_URL = re.compile(r"https?://[^\s,;|]+")
@@ -54,21 +56,21 @@ Place = tuple[int, int]
 class Workbook:
     """A workbook in memory. Rows and columns count from 0, and from the top left corner of the sheet.
 
-    Raises InvalidCSV when the file is encrypted, damaged, unpacks to more than 500 MB, or is no workbook at all.
+    `sheet` is the only one that is read, if given. Raises InvalidCSV when the file is encrypted, damaged, too large, or
+    no workbook at all.
     """
 
-    def __init__(self, data: bytes, called: str = "The file") -> None:
+    def __init__(self, data: bytes, called: str = "The file", sheet: str | None = None) -> None:
         self._data = data
         self._called = called
         self._check_size()
-        self._book = self._open()
-        self._open_sheet: Any = None
-        # Those that people see come first: templates of marketplaces hide sheets with old or technical data.
-        self.sheet_names: list[str] = [one.name for one in sorted(self._book.sheets_metadata, key=_is_hidden)]
+        self._sheets = self._open(sheet)
+        self.sheet_names = self._sheets.names
+        self.readable_sheets = self._sheets.readable
 
     def is_editable(self, sheet: str) -> bool:
         """Whether `with_cells` can be used: for xlsx and xlsm whose cells say where they are, as those of Excel do."""
-        return self._is_xlsx and not NO_PLACE.search(self._sheet_xml(sheet))
+        return self._is_xlsx and not _NO_PLACE.search(self._sheet_xml(sheet))
 
     @property
     def has_pictures(self) -> bool:
@@ -78,26 +80,11 @@ class Workbook:
         )
 
     def rows(self, sheet: str, places: Collection[int] | None = None) -> Iterator[list[Any]]:
-        """The rows of a sheet as text; as text in some places only, which is twice as fast for 20 columns.
-
-        Raises InvalidCSV when it is damaged or too large.
-        """
-        cells = self._cells_of(sheet)
-        before = [""] * (cells.start or (0, 0))[1]  # calamine begins with the first column that is used
-        for values in cells.iter_rows():
-            row = before + values
+        """The rows of a sheet as text; as text in some places only, which is twice as fast for 20 columns."""
+        for row in self._sheets.rows(sheet):
             for place in range(len(row)) if places is None else places:
                 row[place] = _text(row[place])
             yield row
-
-    def _cells_of(self, sheet: str) -> Any:
-        """What calamine reads of a sheet. To read one of 100,000 rows takes 2 s: the last one is kept."""
-        if self._open_sheet is None or self._open_sheet.name != sheet:
-            if self._is_xlsx:
-                self._refuse_distant_cells(self._sheet_xml(sheet))
-            with self._reading():
-                self._open_sheet = self._book.get_sheet_by_name(sheet)
-        return self._open_sheet
 
     def links(self, sheet: str) -> dict[Place, str]:
         """The URLs behind the cells of a sheet: hyperlinks, and the formulas IMAGE and HYPERLINK."""
@@ -147,40 +134,28 @@ class Workbook:
                 f"unpacks to {unpacked / 1e6:,.0f} MB; at most {_MAX_UNPACKED / 1e6:,.0f} MB are read."
             )
 
-    def _refuse_distant_cells(self, xml: bytes) -> None:
-        rows, columns = extent(xml)
-        if rows * columns > MAX_CELLS:
-            raise self._too_large(
-                f"has a sheet of {rows:,} rows and {columns:,} columns; at most {MAX_CELLS:,} cells are read, and the "
-                "empty ones before the last one count."
-            )
-
     def _too_large(self, reason: str) -> InvalidCSV:
         hint = "Remove what does not belong to the catalogue, or save the sheet as CSV."
         return InvalidCSV.whole_file("workbook_too_large", f"{self._called} {reason}", hint)
 
-    def _open(self) -> Any:
-        import python_calamine  # takes 20 ms, for workbooks only
-
+    def _open(self, sheet: str | None) -> SheetRows:
         try:
-            return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._data))
-        except python_calamine.PasswordError as error:
-            raise self._encrypted() from error
-        except python_calamine.CalamineError as error:
-            raise (self._encrypted() if _ENCRYPTED in self._data else self._damaged()) from error
+            return SheetRows(self._data, sheet)
+        except UnreadableWorkbook as error:
+            if error.exit_code == sheet_process.ENCRYPTED or _ENCRYPTED in self._data:
+                raise self._encrypted() from error
+            if error.exit_code == sheet_process.DAMAGED:
+                raise self._damaged() from error
+            raise self._too_large(
+                "needs more memory or time to be read than is allowed; empty cells before the last one count."
+            ) from error
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Raise InvalidCSV for whatever the libraries raise when a workbook is damaged."""
-        from python_calamine import CalamineError
-
         try:
             yield
-        except (CalamineError, *_DAMAGE) as error:
-            raise self._damaged() from error
-        except BaseException as error:
-            if type(error).__name__ != "PanicException":  # of calamine, and no Exception; it cannot be imported
-                raise
+        except _DAMAGE as error:
             raise self._damaged() from error
 
     def _encrypted(self) -> InvalidCSV:
@@ -325,15 +300,13 @@ def _inline(prefix: bytes, attributes: bytes, text: str) -> bytes:
 
 
 def _text(value: Any) -> str:
-    """A value as a CSV would have it: whole numbers without `.0`, dates as ISO 8601."""
+    """A value as a CSV would have it: whole numbers without `.0`."""
     if type(value) is str:
         return value
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
     return str(value)
 
 
@@ -353,7 +326,10 @@ def _formula_url(content: bytes) -> "re.Match[str] | None":
 
 
 def _place(letters: bytes, row: bytes) -> Place:
-    return int(row) - 1, column_number(letters) - 1
+    column = 0
+    for letter in letters:
+        column = 26 * column + letter - 64
+    return int(row) - 1, column - 1
 
 
 def _places(reference: str) -> list[Place]:
@@ -365,10 +341,6 @@ def _places(reference: str) -> list[Place]:
     if (bottom - top + 1) * (right - left + 1) > _MAX_LINKED:
         return [(top, left)]
     return [(row, column) for row in range(top, bottom + 1) for column in range(left, right + 1)]
-
-
-def _is_hidden(sheet: Any) -> bool:
-    return not str(sheet.visible).endswith(".Visible")
 
 
 def _letters(column: int) -> str:

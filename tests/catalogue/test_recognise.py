@@ -2,6 +2,7 @@
 
 import pytest
 
+from image_processor.catalogue import TableOptions, read_catalogue
 from image_processor.catalogue.profiles import ID, IMAGES, NAME, PROFILES, spelling, spellings
 from image_processor.catalogue.recognise import Recognised, find_table, recognise
 
@@ -203,3 +204,10 @@ def test_examples_are_the_first_filled_cells() -> None:
 
 def test_brackets_alone_are_a_name() -> None:
     assert spelling("(image)") == "image"
+
+
+def test_the_number_of_a_column_does_not_make_a_row_the_header() -> None:
+    text = f"SKU;Kind;Stock;Stock\nM1;Mug;{URL};3\nM2;Cup;{URL};4\n"
+
+    found = read_catalogue(text.encode(), options=TableOptions(images_column=("3",), name_column="4"))
+    assert (found.understood.header_line, found.row_count) == (1, 2)

@@ -73,7 +73,7 @@ def code_of(data: bytes) -> str:
         '<row r="3"><c r="ZZZZZZZZ99999999999999"><v>1</v></c></row>',
     ],
 )
-def test_a_cell_far_away_is_refused_before_calamine_makes_room_for_all_before_it(row: str) -> None:
+def test_a_cell_far_away_is_refused_and_ends_only_the_process_that_reads_it(row: str) -> None:
     assert code_of(workbook(TABLE + row)) == "workbook_too_large"
 
 
