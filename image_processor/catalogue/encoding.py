@@ -116,7 +116,7 @@ def _without_bom(head: bytes) -> Encoding:
         return UTF8
     for name in ("utf-16-le", "utf-16-be"):  # only where it is unmistakable
         text = head.decode(name, "replace")
-        if "\0" not in text and "product" in text.lower():
+        if "\0" not in text and 2 * sum(map(str.isascii, text)) > len(text):
             return Encoding(name)
     raise _nul(head.index(b"\0"))
 

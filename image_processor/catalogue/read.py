@@ -1,5 +1,7 @@
 """Reading an upload: which kind of file and of table it is."""
 
+from dataclasses import replace
+
 from image_processor.catalogue.base import SPLIT, Catalogue, CSVLimits, TableOptions
 from image_processor.catalogue.encoding import Encoding, Source, likely_encoding, size_of, true_encoding
 from image_processor.catalogue.layout import recognise_layout
@@ -44,8 +46,11 @@ def read_catalogue(
 
 
 def _read_text(source: Source, encoding: Encoding, limits: CSVLimits, options: TableOptions) -> Catalogue:
-    if not options.columns and options.output != "replace" and (layout := recognise_layout(source, encoding)):
+    layout = recognise_layout(source, encoding)
+    if layout and not (options.columns or options.image_base_url or options.output == "replace"):
         return ProductCSV(source, layout, limits, options)
+    if layout and options.output is None:
+        options = replace(options, output="add")
     return read_text(source, true_encoding(source, encoding), limits, options)
 
 

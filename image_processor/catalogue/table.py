@@ -7,7 +7,7 @@ come from, and how they are written, is left to the two kinds of tables, in a te
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import BinaryIO
 
 from image_processor.catalogue.base import Catalogue, CSVLimits, Failed, Failure, Output, TableOptions, Understood
@@ -130,22 +130,24 @@ class Table(Catalogue):
         place = self._places[role]
         return cells[place].strip() if place is not None and place < len(cells) else ""
 
+    def _has_surplus(self, cells: Sequence[str]) -> bool:
+        width = len(self.found.columns)
+        return len(cells) > width and any(map(str.strip, cells[width:]))
+
     def _findings(
         self, cells: Sequence[str], id_: str, name: str, images: Sequence[tuple[int, Entry]]
     ) -> Iterator[Finding]:
-        width = len(self.found.columns)
-        if len(cells) > width and any(map(str.strip, cells[width:])):
-            yield None, ", ".join(cells[width:]), "too_many_cells", _SURPLUS, _QUOTE_HINT
+        if self._has_surplus(cells):
+            yield None, ", ".join(cells[len(self.found.columns) :]), "too_many_cells", _SURPLUS, _QUOTE_HINT
         if self._is_strict:
             for role, called, value in (("id", "Serial number", id_), ("name", "Product name", name)):
                 yield from text_problems(self.found.of(role)[0].name, called, value)  # type: ignore[arg-type]
         elif len(images) <= self._limits.max_urls_per_row and not any(check_url(entry.url) for _, entry in images):
             return  # the common case
-        if images or self._is_strict:
-            for place in self._images:
-                of_column = [entry.url for at, entry in images if at == place]
-                if of_column or self._is_strict:
-                    yield from self._url_findings(self.found.columns[place].name, of_column)
+        for place, of_column in groupby(images, key=lambda one: one[0]):
+            yield from self._url_findings(self.found.columns[place].name, [entry.url for _, entry in of_column])
+        if self._is_strict and not images:
+            yield from self._url_findings(self.found.columns[self._images[0]].name, [])
 
     def _url_findings(self, column: str, urls: Sequence[str]) -> Iterator[Finding]:
         for _, url, code, detail, hint in url_problems(urls, self._limits.max_urls_per_row):
@@ -168,8 +170,10 @@ class Table(Catalogue):
         """How output.csv and errors.csv are written."""
 
     def new_cells(self, row: TableRow, urls: Sequence[str | None]) -> dict[int, str]:
-        """The new text of the cells of a row that change, by place."""
+        """The new text of the cells of a row that change, by place; none where it is not clear which cell is which."""
         new: dict[int, str] = {}
+        if self._has_surplus(row.cells):
+            return new
         links = dict(zip(row.images, urls, strict=False))  # a row with too many URLs has none
         for place in self._images:
             mine = {entry: links[place, entry] for at, entry in row.images if at == place and (at, entry) in links}

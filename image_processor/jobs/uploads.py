@@ -158,7 +158,7 @@ def _new_job(catalogue: Catalogue, filename: str, options: UploadOptions, base_u
         message="Accepted; the images are processed next.",
         filename=clean_name(filename),
         charset=catalogue.charset,
-        workbook=(PureWindowsPath(filename).suffix.lower() or ".xlsx")[:8] if catalogue.is_editable else None,
+        workbook=_workbook_extension(filename) if catalogue.is_editable else None,
         table_options=_resolved(catalogue, options.table),
         row_count=catalogue.row_count,
         invalid_rows=catalogue.row_count - catalogue.valid_row_count,
@@ -169,12 +169,22 @@ def _new_job(catalogue: Catalogue, filename: str, options: UploadOptions, base_u
     )
 
 
+def _workbook_extension(filename: str) -> str:
+    extension = PureWindowsPath(filename).suffix.lower()
+    return extension if extension == ".xlsm" else ".xlsx"
+
+
 def _resolved(catalogue: Catalogue, options: TableOptions) -> dict[str, Any]:
     """The options by which the catalogue is read again as it was understood now, whatever is recognised then."""
     understood = catalogue.understood
     resolved = replace(options, sheet=understood.sheet, output=understood.output, failed=understood.failed)
     if understood.profile not in ("assignment", "list"):
         names = [column.name for column in understood.columns]
+        numbers = [
+            str(column.number) for column in understood.columns if not column.name or names.count(column.name) > 1
+        ]
+        if set(numbers) & set(names):  # a number would be taken for the name of another column
+            return {**asdict(resolved), "images_column": list(resolved.images_column)}
         given = {
             role: tuple(
                 column.name if column.name and names.count(column.name) == 1 else str(column.number)

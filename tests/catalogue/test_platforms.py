@@ -136,3 +136,47 @@ def test_columns_of_images_that_stay_as_they_are_are_named() -> None:
     assert next(with_base.rows()).image_urls == ("https://b.example/a.jpg", "https://a.example/1.jpg")
     chosen = read_catalogue(data, options=TableOptions(images_column=("image_url", "Close-up")))
     assert chosen.warnings == []
+
+
+ASSIGNED = "S. No.,Product Name,Input Image Urls\n1,Mug,{}\n"
+
+
+def test_options_for_the_assignments_header_keep_its_strict_rows_and_its_added_column() -> None:
+    based = read_catalogue(ASSIGNED.format("/a.jpg").encode(), options=TableOptions(image_base_url="https://a.example"))
+    assert (based.understood.profile, based.understood.output, based.is_valid) == ("assignment", "add", True)
+    assert next(based.rows()).image_urls == ("https://a.example/a.jpg",)
+
+    replaced = read_catalogue(ASSIGNED.format("").encode(), options=TableOptions(output="replace"))
+    assert [problem.code for problem in replaced.problems] == ["no_url"]
+
+    given = read_catalogue(
+        ASSIGNED.format("https://a.example/1.jpg").encode(), options=TableOptions(images_column=("3",))
+    )
+    assert (given.understood.profile, given.understood.output) == ("given", "add")
+
+
+def test_a_row_with_surplus_cells_is_not_changed() -> None:
+    url = "https://a.example/1.jpg"
+    data = f"sku,Images\nA,{url}\nB,{url},precious\n".encode()
+    found = read_catalogue(data, options=TableOptions(output="add"))
+    file = io.BytesIO()
+
+    found.write_output([["u1"], [None]], file)
+
+    assert [problem.code for problem in found.problems] == ["too_many_cells"]
+    assert file.getvalue().decode() == f"sku,Images,Output Image Urls\nA,{url},u1\nB,{url},precious\n"
+
+
+def test_quoted_names_after_blanks_are_names_without_quotes() -> None:
+    data = b'sku, "Images", "Name, long"\n1, "https://a.example/1.jpg, https://a.example/2.jpg", "Mug, blue"\n'
+
+    found = read_catalogue(data, options=TableOptions(images_column=("Images",)))
+
+    assert [column.name for column in found.understood.columns] == ["sku", "Images", "Name, long"]
+    assert found.image_count == 2
+
+
+def test_utf_16_without_a_mark_is_read() -> None:
+    found = read_catalogue("sku;Bild\n1;https://a.example/1.jpg\n".encode("utf-16-le"))
+
+    assert (found.image_count, found.charset) == (1, "utf-16le")
