@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -172,3 +173,24 @@ def test_empty_rows_at_the_end_are_not_written() -> None:
     catalogue.write_output([[NEW]], file)
 
     assert file.getvalue().decode() == f"sku,Images\r\nx,{NEW}\r\n"
+
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+def test_an_old_workbook_is_read_and_comes_back_as_csv() -> None:
+    found = read_catalogue(DATA / "products.xls")
+    file = io.BytesIO()
+
+    found.write_output([[NEW], [None]], file)
+
+    assert not found.is_editable
+    assert file.getvalue().decode().splitlines() == [
+        "SKU,Name,Image URL,Price",
+        f"M1,Mug,{NEW},3.5",
+        "1234567890123,Cup,https://a.example/2.jpg,4",
+    ]
+
+
+def test_an_encrypted_workbook_is_refused() -> None:
+    assert code_of((DATA / "encrypted.xlsx").read_bytes()) == "encrypted_workbook"
