@@ -38,6 +38,7 @@ SkulightError
     ├── Truncated               the download or the image ends early
     ├── TooSlow                 compressing the image takes longer than the limit
     ├── Crashed                 the process that read the image died, twice
+    ├── FileLost                the compressed file was removed from its folder, several times
     ├── ImageCancelled          the job was cancelled before the image was processed
     └── InternalError           a defect of SKUlight; the log has the traceback
 """
@@ -326,6 +327,13 @@ class TooSlow(ImageError):
 class Crashed(ImageError):
     code = "crashed"
     sentence = "The file is damaged in a way that crashes the image decoder; export the image again."
+
+
+class FileLost(ImageError):
+    code = "file_lost"
+    sentence = (
+        "The compressed file was removed from its folder several times; find out what removes files there, then retry."
+    )
 
 
 class ImageCancelled(ImageError):

@@ -61,9 +61,10 @@ class Deliveries:
         self._stopped.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _deliver(self, delivery: WebhookDelivery) -> None:
-        job = self._jobs.get(delivery.request_id)
-        if job is not None:
+    def _deliver(self, due: WebhookDelivery) -> None:
+        delivery = self._outbox.take(due.id)
+        job = self._jobs.get(due.request_id)
+        if delivery is not None and job is not None:
             with with_http_request_id(job.call_id):
                 self._send(delivery, job)
 
@@ -71,6 +72,7 @@ class Deliveries:
         secrets = (job.webhook_secret,) if job.webhook_secret else self._secrets
         result = webhook.attempt(self._client, delivery, secrets, job.base_url, job.call_id or job.id)
         if self._stopped.is_set() and result.attempt.status_code is None:
+            self._outbox.give_back(delivery)
             return
         self._metrics.count_webhook(result.attempt.status_code)
         state, wait = self._next_state(delivery, result)

@@ -1,4 +1,4 @@
-"""All images of one job: one function downloads, compresses and stores each; the outcomes are recorded in batches.
+"""The images of a portion: one function downloads, compresses and stores each; the outcomes are recorded in batches.
 
 The job thread decides and records, download threads process. A download thread never uses the database, the job thread
 never the network.
@@ -31,6 +31,7 @@ from image_processor.store import (
     ImageTask,
     Job,
     Jobs,
+    Portion,
     Products,
     Storage,
     image_name,
@@ -151,7 +152,7 @@ class DownloadThreads:
 
 
 class ImageJob:
-    """Processes the images of one job that are not final, for the job thread that calls `run`.
+    """Processes the images of a portion that are pending, for the job thread that calls `run`.
 
     `max_attempts` is the most downloads of one image.
     """
@@ -159,6 +160,7 @@ class ImageJob:
     def __init__(
         self,
         job: Job,
+        portion: Portion,
         *,
         jobs: Jobs,
         products: Products,
@@ -169,6 +171,7 @@ class ImageJob:
         max_attempts: int,
     ) -> None:
         self._job = job
+        self._isolated = portion.isolated
         self._jobs = jobs
         self._products = products
         self._processor = processor
@@ -177,7 +180,7 @@ class ImageJob:
         self._metrics = metrics
         self._max_attempts = max_attempts
         self._options = CompressOptions(job.quality, job.max_dimension, job.format)  # type: ignore[arg-type]
-        self._window = ImageWindow(products, job.id, limits)
+        self._window = ImageWindow(products, portion, limits)
         self._running: dict[Future[ImageRecord], Turn] = {}
         self._finished: queue.SimpleQueue[Future[ImageRecord]] = queue.SimpleQueue()
         self._started = False  # an image since the last batch
@@ -188,7 +191,7 @@ class ImageJob:
         self._checked_at = -inf  # it may have been cancelled before the first image
 
     def run(self) -> None:
-        """Process until every image is final and recorded, or the job is cancelled.
+        """Process until every image of the portion is final and recorded, or the job is cancelled.
 
         Raises Interrupted when the process ends first, OSError or StoreUnavailable when nothing can be written.
         """
@@ -206,7 +209,8 @@ class ImageJob:
     # ---- start and collect ----------------------------------------------------------------------------------------
 
     def _start_images(self) -> None:
-        while len(self._running) < self._threads.share and (turn := self._window.take()):
+        share = 1 if self._isolated else self._threads.share
+        while len(self._running) < share and (turn := self._window.take()):
             if turn.refusal:  # thousands in a row where a host is dead: a batch at a time
                 self._fail(turn, turn.refusal)
                 if len(self._records) >= BATCH_IMAGES:
@@ -296,8 +300,8 @@ class ImageJob:
     def _record(self) -> None:
         running = [turn.image for turn in self._running.values()]
         with self._metrics.timed("record"):
-            self._products.record_images(self._job.id, running, self._records)
-        self._metrics.count_images(self._records)
+            recorded = self._products.record_images(self._job.id, running, self._records)
+        self._metrics.count_images(recorded)
         self._records = []
         self._started = False
         self._recorded_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which image is processed next: a bounded window over the pending images of a job.
+"""Which image is processed next: a bounded window over the pending images of a portion of a job.
 
 Images wait in queues, one per host, which take turns. A host at its limit, or an image whose retry is not due, delays
 no other. When one host fills its queue, further images are fetched without it, and that queue is refilled from where
@@ -12,10 +12,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from image_processor.download import HostLimits
 from image_processor.errors import ImageError
-from image_processor.store import ImageTask, Products
+from image_processor.store import ImageTask, Portion, Products
 
 CHUNK = 128
 LOOK_AHEAD = 512
@@ -33,18 +34,17 @@ class Turn:
 
 
 class ImageWindow:
-    """The images of one job that wait. Used by its job thread only."""
+    """The images of a portion that wait. Used by its job thread only."""
 
-    def __init__(self, products: Products, job_id: str, limits: HostLimits) -> None:
-        self._products = products
-        self._job_id = job_id
+    def __init__(self, products: Products, portion: Portion, limits: HostLimits) -> None:
+        self._pending = partial(products.pending_images, portion.job_id, last_id=portion.last_id)
         self._limits = limits
         self._queues: dict[str, deque[Turn]] = {}
         self._full: dict[str, int | None] = {}  # host -> last id fetched; None: it has no more
         self._later: list[tuple[float, int, Turn]] = []
         self._numbers = itertools.count()
         self._waiting = 0
-        self._cursor: int | None = 0  # last id fetched for all other hosts; None: they have no more
+        self._cursor: int | None = portion.after_id  # last id fetched for all other hosts; None: they have no more
 
     @property
     def empty(self) -> bool:
@@ -92,7 +92,7 @@ class ImageWindow:
     def _refill_any(self) -> bool:
         if self._cursor is None or (len(self._full) >= MAX_FULL_QUEUES and self._waiting):
             return False
-        images = self._products.pending_images(self._job_id, self._cursor, CHUNK, without=list(self._full))
+        images = self._pending(self._cursor, CHUNK, without=list(self._full))
         self._append(images)
         self._cursor = images[-1].id if len(images) == CHUNK else None
         if self._cursor is not None:
@@ -104,7 +104,7 @@ class ImageWindow:
     def _refill_full(self) -> bool:
         for host, after_id in self._full.items():
             if after_id is not None and len(self._queues.get(host, ())) < FULL_QUEUE // 2:
-                images = self._products.pending_images(self._job_id, after_id, FULL_QUEUE, host=host)
+                images = self._pending(after_id, FULL_QUEUE, host=host)
                 self._append(images)
                 self._full[host] = images[-1].id if len(images) == FULL_QUEUE else None
                 return True

@@ -1,8 +1,8 @@
-"""The steps of one job: claim it, insert its products, process the images, write output.csv, finish."""
+"""The steps of one job: insert its products, process the images, write output.csv and finish."""
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from image_processor.catalogue import Catalogue, CSVLimits, Row, TableOptions, read_catalogue
@@ -19,6 +19,7 @@ from image_processor.store import (
     NewImage,
     NewProduct,
     Outcome,
+    Portion,
     ProductImage,
     ProductOutput,
     Products,
@@ -38,39 +39,80 @@ IMAGES_PER_PAGE = 250
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Processes jobs, each in the thread that calls `run`."""
+    """Processes jobs in three steps, or in one, in the thread that calls.
+
+    Each step continues from what is recorded. It may be repeated, and run in several processes at the same time. They
+    raise Interrupted when the process ends first, OSError or StoreUnavailable when nothing can be written, UploadGone
+    when the uploaded file is missing.
+
+    A portion has at most `portion_images` images; all of the job without that.
+    """
 
     jobs: Jobs
     products: Products
     storage: Storage
-    image_job: Callable[[Job], ImageJob]
+    image_job: Callable[[Job, Portion], ImageJob]
     csv_limits: CSVLimits
+    portion_images: int | None = None
 
     def run(self, job_id: str) -> None:
-        """Process a job to its end, from wherever an earlier run was interrupted.
+        """Process a job to its end, from wherever an earlier run was interrupted."""
+        portions = self.begin(job_id)
+        while True:
+            for portion in portions:
+                self.work(portion)
+            if not (portions := self.end(job_id)):
+                return
 
-        Raises Interrupted when the process ends first, OSError or StoreUnavailable when nothing can be written,
-        UploadGone when the uploaded file is missing.
-        """
+    def begin(self, job_id: str) -> list[Portion]:
+        """Insert the products of a job that are not inserted yet. Returns the images to be processed."""
         job = self.jobs.claim(job_id)
+        if job is None:
+            return []
+        with with_http_request_id(job.call_id):
+            log.info("job %s: %d images in %d rows", job.id, job.total, job.row_count)
+            self._insert_products(job)
+            return self.products.portions(job.id, self.portion_images)
+
+    def work(self, portion: Portion) -> None:
+        """Process the images of a portion that are not final."""
+        job = self._unfinished(portion.job_id)
         if job is not None:
             with with_http_request_id(job.call_id):
-                self._process(job)
+                self.storage.make_folder(job.id)
+                self.products.take_back(portion)
+                self.image_job(job, portion).run()
 
-    def _process(self, job: Job) -> None:
-        log.info("job %s: %d images in %d rows", job.id, job.total, job.row_count)
-        catalogue = self._read_catalogue(job)
-        self._insert_products(job, catalogue)
-        self._process_images(job)
-        self._write_output(job, catalogue)
-        self._finish(job)
+    def end(self, job_id: str) -> list[Portion]:
+        """Finish a job whose images are final; a cancelled one in any case.
+
+        Returns the images whose files are missing, to be processed again before that. While images are not final,
+        another process has them; then nothing is done.
+        """
+        job = self._unfinished(job_id)
+        if job is None:
+            return []
+        with with_http_request_id(job.call_id):
+            if job.cancel_requested:
+                self.jobs.cancel_rest(job.id)
+            elif self.products.portions(job.id):
+                return []
+            elif self._put_back_missing(job.id) and (again := self.products.portions(job.id, self.portion_images)):
+                return again
+            self._write_output(job)
+            self._finish(job.id)
+        return []
 
     def fail(self, job_id: str, message: str) -> None:
         """End a job that cannot be processed."""
         self.jobs.fail_rest(job_id)
-        job = self.jobs.get(job_id)
-        if job is not None and not job.done:
+        job = self._unfinished(job_id)
+        if job is not None:
             self._end(job, JobStatus.FAILED, message)
+
+    def _unfinished(self, job_id: str) -> Job | None:
+        job = self.jobs.get(job_id)
+        return None if job is None or job.done else job
 
     def _read_catalogue(self, job: Job) -> Catalogue:
         path = self.storage.upload_path(job.id)
@@ -78,40 +120,34 @@ class Pipeline:
             raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
         return read_catalogue(path, self.csv_limits, TableOptions(**job.table_options))
 
-    def _insert_products(self, job: Job, catalogue: Catalogue) -> None:
-        rows = catalogue.rows(start_after=self.products.last_row(job.id))
+    def _insert_products(self, job: Job) -> None:
+        rows = self._read_catalogue(job).rows(start_after=self.products.last_row(job.id))
         for chunk in _chunks(map(_new_product, rows)):
             self.products.insert(job.id, chunk)
 
-    def _process_images(self, job: Job) -> None:
-        """Process every image that is not final, and again those whose file is missing then."""
-        self.storage.make_folder(job.id)
-        while True:
-            self.image_job(job).run()
-            if self.jobs.cancel_requested(job.id):
-                self.jobs.cancel_rest(job.id)
-                return
-            missing = self._missing_files(job.id)
-            if not missing:
-                return
-            log.warning("job %s: %d files are missing or short; processed again", job.id, len(missing))
-            self.products.reset_images(job.id, missing)
+    def _put_back_missing(self, job_id: str) -> int:
+        """Make images whose files are missing or short pending again. Returns how many they were."""
+        number = 0
+        for page in self._completed_images(job_id):
+            if missing := [image for image in page if not self._has_file(image)]:
+                self.products.reset_images(job_id, missing)
+                number += len(missing)
+        if number:
+            log.warning("job %s: %d files are missing or short; processed again", job_id, number)
+        return number
 
-    def _missing_files(self, job_id: str) -> list[ProductImage]:
-        return [
-            image
-            for image in self._completed_images(job_id)
-            if not self.storage.holds(job_id, image.output_url or "", image.bytes_out or 0)
-        ]
+    def _has_file(self, image: ProductImage) -> bool:
+        return self.storage.holds(image.request_id, image.output_url or "", image.bytes_out or 0)
 
-    def _completed_images(self, job_id: str) -> Iterator[ProductImage]:
+    def _completed_images(self, job_id: str) -> Iterator[Sequence[ProductImage]]:
         last = 0
         while images := self.products.completed_images(job_id, after_id=last, limit=IMAGES_PER_PAGE):
-            yield from images
+            yield images
             last = images[-1].id
 
-    def _write_output(self, job: Job, catalogue: Catalogue) -> None:
-        rows = self._output_rows(job.id)
+    def _write_output(self, job: Job) -> None:
+        self.storage.make_folder(job.id)
+        catalogue, rows = self._read_catalogue(job), self._output_rows(job.id)
         self.storage.write_output(job.id, lambda file: catalogue.write_output(rows, file))
         if job.workbook:
             again = self._output_rows(job.id)
@@ -127,8 +163,8 @@ class Pipeline:
             self.products.save_outputs(outputs)
             yield from (output.output_image_urls for output in outputs)
 
-    def _finish(self, job: Job) -> None:
-        finished = self.jobs.get(job.id)
+    def _finish(self, job_id: str) -> None:
+        finished = self._unfinished(job_id)
         if finished is not None:
             status = JobStatus.CANCELLED if finished.cancelled else JobStatus.COMPLETED
             self._end(finished, status, final_message(finished))
@@ -140,8 +176,8 @@ class Pipeline:
         delivery = None
         if job.webhook_url:
             delivery = new_delivery(job.id, job.webhook_url, json.dumps(webhook_payload(job)))
-        self.jobs.finish(job, delivery)
-        log.info("job %s: %s. %s", job.id, status.value, message)
+        if self.jobs.finish(job, delivery):
+            log.info("job %s: %s. %s", job.id, status.value, message)
 
 
 def _chunks(products: Iterable[NewProduct]) -> Iterator[list[NewProduct]]:

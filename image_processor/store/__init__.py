@@ -28,15 +28,8 @@ from image_processor.store.models import (
     WebhookDelivery,
     db,
 )
-from image_processor.store.products import (
-    ImageRecord,
-    ImageTask,
-    NewImage,
-    NewProduct,
-    ProductOutput,
-    Products,
-    grouped,
-)
+from image_processor.store.outcomes import ImageRecord, ImageTask, Portion
+from image_processor.store.products import NewImage, NewProduct, ProductOutput, Products, grouped
 from image_processor.store.webhooks import Outbox, new_delivery
 
 __all__ = [
@@ -59,6 +52,7 @@ __all__ = [
     "NewProduct",
     "Outbox",
     "Outcome",
+    "Portion",
     "Product",
     "ProductImage",
     "ProductOutput",

@@ -7,7 +7,7 @@ at once with "database is locked", with the lock none did and the slowest write 
 import json
 import threading
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -100,9 +100,9 @@ def _as_json(statement: Select[Any]) -> tuple[Select[Any], Any]:
     return select(func.json_group_array(func.json_array(*cells))), row
 
 
-def execute_counting(session: Session, statement: Executable) -> int:
-    """Execute an UPDATE or DELETE and return the number of rows it matched."""
-    return cast(CursorResult[Any], session.execute(statement)).rowcount
+def execute_counting(session: Session, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
+    """Execute an UPDATE or DELETE and return the number of rows it matched. `values` fill its parameters."""
+    return cast(CursorResult[Any], session.execute(statement, values)).rowcount
 
 
 @contextmanager

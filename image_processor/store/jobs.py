@@ -1,10 +1,14 @@
-"""Jobs, the rows of `requests`: the queries and transactions that concern a job as a whole."""
+"""Jobs, the rows of `requests`: the queries and transactions that concern a job as a whole.
+
+Several processes may record the same job. A transaction that changes its images first locks its row (`lock_job`), and
+counts what its statements have changed, so that the counters are exact whoever else records.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -81,7 +85,7 @@ class Jobs:
     def claim(self, job_id: str) -> Job | None:
         """Make an unfinished job `Processing` and return it; None when it is done or deleted.
 
-        Images that were being processed when the process died are pending again.
+        Its images stay as they are: another process may have some of them.
         """
         with self._write() as session:
             claimed = update_job(
@@ -91,17 +95,14 @@ class Jobs:
                 status=JobStatus.PROCESSING,
                 message=PROCESSING_MESSAGE,
                 started_at=func.coalesce(Job.started_at, now()),
-                processing=0,
             )
-            if not claimed:
-                return None
-            _update_images(session, job_id, (ImageStatus.PROCESSING,), status=ImageStatus.PENDING)
-            return session.get(Job, job_id)
+            return session.get(Job, job_id) if claimed else None
 
     def set_message(self, job_id: str, message: str) -> None:
         """Set the message of a running job, unless it is being cancelled."""
+        running = Job.status.in_(UNFINISHED_JOBS), Job.cancel_requested.is_(False)
         with self._write() as session:
-            update_job(session, job_id, Job.cancel_requested.is_(False), message=message)
+            update_job(session, job_id, *running, message=message)
 
     def cancel(self, job_id: str) -> bool:
         """Mark an unfinished job to be cancelled by the worker. False when it is done already."""
@@ -119,16 +120,18 @@ class Jobs:
         """Make every image that is not final `Cancelled`."""
         why = {"error_code": ImageCancelled.code, "error_detail": ImageCancelled.sentence}
         with self._write() as session:
-            count = _update_images(session, job_id, UNFINISHED_IMAGES, status=ImageStatus.CANCELLED, **why)
-            update_job(session, job_id, cancelled=Job.cancelled + count, processing=0, progress=100.0)
+            if lock_job(session, job_id) in UNFINISHED_JOBS:
+                count = _update_images(session, job_id, UNFINISHED_IMAGES, status=ImageStatus.CANCELLED, **why)
+                update_job(session, job_id, cancelled=Job.cancelled + count, processing=0, progress=100.0)
 
     def fail_rest(self, job_id: str) -> None:
         """Make every image that is not final `Failed`, those whose rows were never read included."""
         why = {"error_code": InternalError.code, "error_detail": InternalError.sentence}
         with self._write() as session:
-            _update_images(session, job_id, UNFINISHED_IMAGES, status=ImageStatus.FAILED, **why)
-            failed = Job.total - Job.succeeded - Job.cancelled
-            update_job(session, job_id, failed=failed, processing=0, progress=100.0)
+            if lock_job(session, job_id) in UNFINISHED_JOBS:
+                _update_images(session, job_id, UNFINISHED_IMAGES, status=ImageStatus.FAILED, **why)
+                failed = Job.total - Job.succeeded - Job.cancelled
+                update_job(session, job_id, failed=failed, processing=0, progress=100.0)
 
     def restart(self, job_id: str) -> bool:
         """Begin a new run of a job that is done: images that failed or were cancelled are pending again.
@@ -157,7 +160,7 @@ class Jobs:
             if restarted:
                 again = ImageStatus.FAILED, ImageStatus.CANCELLED
                 blank = dict.fromkeys(("error_code", "error_detail", "http_status"))
-                _update_images(session, job_id, again, status=ImageStatus.PENDING, attempts=0, **blank)
+                _update_images(session, job_id, again, status=ImageStatus.PENDING, attempts=0, lost=0, **blank)
             return restarted
 
     def delete(self, job_id: str) -> bool:
@@ -166,15 +169,19 @@ class Jobs:
         with self._write() as session:
             return bool(execute_counting(session, delete(Job).where(*done)))
 
-    def finish(self, job: Job, delivery: WebhookDelivery | None) -> None:
+    def finish(self, job: Job, delivery: WebhookDelivery | None) -> bool:
         """Write the final state of a job and its webhook delivery in one transaction.
 
-        Status, outcome, message and completed_at of `job` (detached) are written.
+        Status, outcome, message and completed_at of `job` (detached) are written. False, and nothing is written, when
+        the run of `job` was finished already, or an image of it is to be processed.
         """
         with self._write() as session:
-            update_job(
+            finished = lock_job(session, job.id) is not None and update_job(
                 session,
                 job.id,
+                Job.status.in_(UNFINISHED_JOBS),
+                Job.run == job.run,
+                ~to_process(job.id).exists(),
                 status=job.status,
                 outcome=job.outcome,
                 message=job.message,
@@ -182,8 +189,26 @@ class Jobs:
                 completed_at=job.completed_at,
                 updated_at=job.completed_at,
             )
-            if delivery is not None:
+            if finished and delivery is not None:
                 session.add(delivery)
+        return finished
+
+
+def lock_job(session: Session, job_id: str) -> str | None:
+    """Lock the row of a job until the transaction ends, and return its status; None when it was deleted.
+
+    SQLite has one writer at a time anyway, and no such lock.
+    """
+    return session.scalar(select(Job.status).where(Job.id == job_id).with_for_update())
+
+
+def to_process(job_id: str) -> Select[int]:
+    """The ids of the images that are not final, without those that have the URL of another one."""
+    return select(ProductImage.id).where(
+        ProductImage.request_id == job_id,
+        ProductImage.status.in_(UNFINISHED_IMAGES),
+        ProductImage.same_as_id.is_(None),
+    )
 
 
 def update_job(session: Session, job_id: str, *conditions: "ColumnElement[bool]", **values: Any) -> bool:

@@ -95,6 +95,30 @@ class UTCDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class _Clean(TypeDecorator[str]):
+    """Text that others sent. NUL is removed from it, because PostgreSQL refuses a statement with one."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Remove NUL from a value that is stored or looked for."""
+        return value.replace("\0", "") if value and "\0" in value else value
+
+
+class CleanString(_Clean):
+    """Such a text of a limited length."""
+
+    cache_ok = True
+
+
+class CleanText(_Clean):
+    """Such a text of any length."""
+
+    impl = Text
+    cache_ok = True
+
+
 class Base(DeclarativeBase):
     """Named constraints, without which SQLite's batch migrations cannot drop one."""
 
@@ -137,7 +161,7 @@ class Job(Base):
     status: Mapped[str] = mapped_column(String(16), default=JobStatus.PENDING)
     outcome: Mapped[str | None] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Text, default="")
-    filename: Mapped[str] = mapped_column(Text, default="")
+    filename: Mapped[str] = mapped_column(CleanText, default="")
     charset: Mapped[str] = mapped_column(String(32), default="utf-8")
     warnings: Mapped[list[str]] = mapped_column(default=list)
 
@@ -160,11 +184,11 @@ class Job(Base):
     format: Mapped[str] = mapped_column(String(8))
     on_invalid: Mapped[str] = mapped_column(String(8))
     table_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    workbook: Mapped[str | None] = mapped_column(String(8))
+    workbook: Mapped[str | None] = mapped_column(CleanString(8))
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
     webhook_secret: Mapped[str | None] = mapped_column(Text)
-    idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
+    idempotency_key: Mapped[str | None] = mapped_column(CleanString(255), unique=True)
     body_digest: Mapped[str | None] = mapped_column(String(64))
     call_id: Mapped[str | None] = mapped_column(String(128))
 
@@ -198,16 +222,19 @@ class Product(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     request_id: Mapped[str] = mapped_column(ForeignKey("requests.id", ondelete="CASCADE"))
     row: Mapped[int]
-    serial_number: Mapped[str] = mapped_column(Text)
-    product_name: Mapped[str] = mapped_column(Text)
+    serial_number: Mapped[str] = mapped_column(CleanText)
+    product_name: Mapped[str] = mapped_column(CleanText)
     input_image_urls: Mapped[list[str]]
     output_image_urls: Mapped[list[str | None]] = mapped_column(default=list)
     status: Mapped[str] = mapped_column(String(16), default=ProductStatus.PENDING)
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(CleanText)
 
 
 class ProductImage(Base):
-    """One URL of a row. `same_as_id` is the image of this job that has the same URL and is processed for both."""
+    """One URL of a row. `same_as_id` is the image of this job that has the same URL and is processed for both.
+
+    `lost` counts how often its file was found missing.
+    """
 
     __tablename__ = "images"
     __table_args__ = (
@@ -224,43 +251,45 @@ class ProductImage(Base):
     same_as_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
     row: Mapped[int]
     position: Mapped[int]
-    input_url: Mapped[str] = mapped_column(Text)
+    input_url: Mapped[str] = mapped_column(CleanText)
     url_key: Mapped[int] = mapped_column(BigInteger)
-    host: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(CleanText)
     output_url: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(16), default=ImageStatus.PENDING)
     kept_original: Mapped[bool] = mapped_column(default=False)
-    note: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(CleanText)
     bytes_in: Mapped[int | None]
     bytes_out: Mapped[int | None]
     width: Mapped[int | None]
     height: Mapped[int | None]
     error_code: Mapped[str | None] = mapped_column(String(32))
-    error_detail: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(CleanText)
     http_status: Mapped[int | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
 
 
 class WebhookDelivery(Base):
     """One message to one receiver, added in the transaction that finishes the job. Its id is the `webhook-id`.
 
     `step` is the place in the schedule, which a redelivery starts again. `scheduled_at` is when `due_at` was set: if
-    that is in the future, the clock was set back.
+    that is in the future, the clock was set back. Until `sending_until` one sender has it, and no other takes it.
     """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (Index(None, "state", "due_at", "host"), Index(None, "request_id"))
 
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    id: Mapped[str] = mapped_column(CleanString(36), primary_key=True)
     request_id: Mapped[str] = mapped_column(ForeignKey("requests.id", ondelete="CASCADE"))
-    url: Mapped[str] = mapped_column(Text)
-    host: Mapped[str] = mapped_column(Text)
-    body: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(CleanText)
+    host: Mapped[str] = mapped_column(CleanText)
+    body: Mapped[str] = mapped_column(CleanText)
     state: Mapped[str] = mapped_column(String(16), default=DeliveryState.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
     step: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None]
     scheduled_at: Mapped[datetime]
+    sending_until: Mapped[datetime | None]
     last_status_code: Mapped[int | None]
     created_at: Mapped[datetime]
 
@@ -276,8 +305,8 @@ class WebhookAttempt(Base):
     attempted_at: Mapped[datetime]
     duration_ms: Mapped[int]
     status_code: Mapped[int | None]
-    answer: Mapped[str | None] = mapped_column(Text)
-    error: Mapped[str | None] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(CleanText)
+    error: Mapped[str | None] = mapped_column(CleanText)
 
 
 class ReceivedCallback(Base):
@@ -285,7 +314,7 @@ class ReceivedCallback(Base):
 
     __tablename__ = "received_callbacks"
 
-    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    id: Mapped[str] = mapped_column(CleanString(255), primary_key=True)
     received_at: Mapped[datetime]
     sent_at: Mapped[datetime]
     body: Mapped[dict[str, Any]]

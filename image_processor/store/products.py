@@ -1,22 +1,23 @@
-"""Products and images, the rows and URLs of a job: their queries and transactions.
-
-Counters change by SQL, in the transaction of what they count: `+= 1` in Python lost 80% of them under 32 threads.
-"""
+"""Products and images, the rows and URLs of a job: their queries and transactions."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
+from image_processor.store import outcomes
 from image_processor.store.database import Database, read_rows
-from image_processor.store.jobs import update_job
-from image_processor.store.models import UNFINISHED_IMAGES, ImageStatus, Job, Product, ProductImage, ProductStatus
+from image_processor.store.jobs import lock_job, to_process
+from image_processor.store.models import ImageStatus, Product, ProductImage, ProductStatus
+from image_processor.store.outcomes import ImageRecord, ImageTask, Portion
 
 ROWS_PER_PAGE = 250
+MAX_ID = 2**63 - 1
 
 
 def url_key(url: str) -> int:
@@ -47,37 +48,6 @@ class NewProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTask:
-    """One image to be processed, in plain values. `slots` counts the images of the job that have this URL."""
-
-    id: int
-    row: int
-    position: int
-    url: str
-    host: str
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """The outcome of one image, as it is recorded."""
-
-    image: ImageTask
-    status: ImageStatus
-    attempts: int = 1
-    output_url: str | None = None
-    kept_original: bool = False
-    note: str | None = None
-    bytes_in: int | None = None
-    bytes_out: int | None = None
-    width: int | None = None
-    height: int | None = None
-    error_code: str | None = None
-    error_detail: str | None = None
-    http_status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ProductOutput:
     """The result of one row, for output.csv and the products table."""
 
@@ -95,26 +65,31 @@ class Products:
     def last_row(self, job_id: str) -> int:
         """The highest row that was inserted, 0 for none. Rows are inserted in order, so there is no gap below it."""
         with self._read() as session:
-            return session.scalar(select(func.max(Product.row)).where(Product.request_id == job_id)) or 0
+            return _last_row(session, job_id)
 
     def insert(self, job_id: str, products: Sequence[NewProduct]) -> None:
-        """Insert some rows with their images, in one transaction.
+        """Insert some rows with their images, in one transaction; rows that another process inserted are left out.
 
         An image whose URL the job has already points to the first image with it: a URL is fetched once.
         """
         with self._write() as session:
-            ids = session.scalars(
-                insert(Product).returning(Product.id, sort_by_parameter_order=True),
-                [_product_values(job_id, product) for product in products],
-            ).all()
-            images = [
-                _image_values(job_id, product_id, product.row, image)
-                for product_id, product in zip(ids, products, strict=True)
-                for image in product.images
-            ]
-            if images:
-                session.execute(insert(ProductImage), images)
-                _link_same_urls(session, ids)
+            if lock_job(session, job_id) is None:  # it was deleted
+                return
+            last_row = _last_row(session, job_id)
+            products = [product for product in products if product.row > last_row]
+            if products:
+                _insert(session, job_id, products)
+
+    def portions(self, job_id: str, size: int | None = None) -> list[Portion]:
+        """What is to be processed, in portions of `size` images; in one without a size."""
+        with self._read() as session:
+            last_ids = list(_last_ids(session, job_id, size))
+        return [Portion(job_id, *ids) for ids in pairwise([0, *last_ids])]
+
+    def take_back(self, portion: Portion) -> None:
+        """Make the images of a portion that were begun, but are not final, pending again."""
+        with self._write() as session:
+            outcomes.take_back(session, portion)
 
     def page(self, job_id: str, after_row: int = 0, limit: int = 100) -> list[Any]:
         """The products after a row, in order, as named tuples with the columns of `Product`."""
@@ -154,42 +129,42 @@ class Products:
             return session.scalars(completed).all()
 
     def pending_images(
-        self, job_id: str, after_id: int, limit: int, *, host: str | None = None, without: Sequence[str] = ()
+        self,
+        job_id: str,
+        after_id: int,
+        limit: int,
+        *,
+        last_id: int = MAX_ID,
+        host: str | None = None,
+        without: Sequence[str] = (),
     ) -> list[ImageTask]:
         """Images to be processed, by id: those of one `host`, or of all hosts but those in `without`.
 
         A URL is listed once.
         """
-        chosen = {"request_id": job_id, "after_id": after_id, "limit": limit, "host": host, "without": without}
+        ids = {"request_id": job_id, "after_id": after_id, "last_id": last_id}
+        chosen = {**ids, "limit": limit, "host": host, "without": without}
         with self._read() as session:
             return [ImageTask(*task) for task in session.execute(_pending(host is not None), chosen)]
 
-    def record_images(self, job_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
+    def record_images(
+        self, job_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]
+    ) -> Sequence[ImageRecord]:
         """Write what was begun, what is final, and the counters, in one transaction.
 
-        `started` are all images in progress now. The outcome of an image is that of all images with its URL.
+        `started` are images in progress now. The outcome of an image is that of all images with its URL. Returns the
+        records of images that were not final before: another process may have recorded the same ones.
         """
         with self._write() as session:
-            if started:
-                _mark_started(session, [image.id for image in started])
-            if records:
-                session.connection().execute(_FINALISE, [_record_values(record) for record in records])
-            _count(session, job_id, started, records)
+            return outcomes.record(session, job_id, started, records)
 
     def reset_images(self, job_id: str, images: Sequence[ProductImage]) -> None:
-        """Make finished images, whose files are missing, pending again and take them out of the counters."""
+        """Make finished images, whose files are missing, pending again and take them out of the counters.
+
+        So are all images with the same URLs. The third time they fail.
+        """
         with self._write() as session:
-            session.execute(
-                update(ProductImage),
-                [{"id": image.id, "status": ImageStatus.PENDING, "output_url": None} for image in images],
-            )
-            update_job(
-                session,
-                job_id,
-                succeeded=Job.succeeded - len(images),
-                bytes_in=Job.bytes_in - sum(image.bytes_in or 0 for image in images),
-                bytes_out=Job.bytes_out - sum(image.bytes_out or 0 for image in images),
-            )
+            outcomes.reset(session, job_id, list({image.same_as_id or image.id for image in images}))
 
 
 def grouped(
@@ -200,6 +175,25 @@ def grouped(
     for image in images:
         by_product.setdefault(image.product_id, []).append(image)
     return ((product, by_product.get(product.id, [])) for product in products)
+
+
+def _last_row(session: Session, job_id: str) -> int:
+    return session.scalar(select(func.max(Product.row)).where(Product.request_id == job_id)) or 0
+
+
+def _insert(session: Session, job_id: str, products: Sequence[NewProduct]) -> None:
+    ids = session.scalars(
+        insert(Product).returning(Product.id, sort_by_parameter_order=True),
+        [_product_values(job_id, product) for product in products],
+    ).all()
+    images = [
+        _image_values(job_id, product_id, product.row, image)
+        for product_id, product in zip(ids, products, strict=True)
+        for image in product.images
+    ]
+    if images:
+        session.execute(insert(ProductImage), images)
+        _link_same_urls(session, ids)
 
 
 def _link_same_urls(session: Session, product_ids: Sequence[int]) -> None:
@@ -214,34 +208,18 @@ def _link_same_urls(session: Session, product_ids: Sequence[int]) -> None:
     )
 
 
-def _mark_started(session: Session, ids: Sequence[int]) -> None:
-    session.execute(
-        update(ProductImage)
-        .where(
-            or_(ProductImage.id.in_(ids), ProductImage.same_as_id.in_(ids)), ProductImage.status == ImageStatus.PENDING
-        )
-        .values(status=ImageStatus.PROCESSING)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _count(session: Session, job_id: str, started: Sequence[ImageTask], records: Sequence[ImageRecord]) -> None:
-    def slots(status: ImageStatus) -> int:
-        return sum(record.image.slots for record in records if record.status is status)
-
-    final = Job.succeeded + Job.failed + Job.cancelled + sum(record.image.slots for record in records)
-    # Within a run it never falls, not even when files were lost and are processed again.
-    progress = 100.0 * (final - Job.run_base) / func.nullif(Job.total - Job.run_base, 0)
-    update_job(
-        session,
-        job_id,
-        processing=sum(image.slots for image in started),
-        succeeded=Job.succeeded + slots(ImageStatus.COMPLETED),
-        failed=Job.failed + slots(ImageStatus.FAILED),
-        progress=case((progress > Job.progress, progress), else_=Job.progress),
-        bytes_in=Job.bytes_in + sum((record.bytes_in or 0) * record.image.slots for record in records),
-        bytes_out=Job.bytes_out + sum((record.bytes_out or 0) * record.image.slots for record in records),
-    )
+def _last_ids(session: Session, job_id: str, size: int | None) -> Iterator[int]:
+    """The last id of each portion."""
+    waiting = to_process(job_id)
+    if size is None:
+        of_all = select(func.max(ProductImage.id)).where(ProductImage.request_id == job_id)
+        if session.scalar(waiting.limit(1)) is not None:
+            yield session.scalars(of_all).one()
+        return
+    last_id = 0
+    while ids := session.scalars(waiting.where(ProductImage.id > last_id).order_by(ProductImage.id).limit(size)).all():
+        last_id = ids[-1]
+        yield last_id
 
 
 def _product_values(job_id: str, product: NewProduct) -> dict[str, Any]:
@@ -275,22 +253,6 @@ def _image_values(job_id: str, product_id: int, row: int, image: NewImage) -> di
     }
 
 
-_FINAL_COLUMNS = [field.name for field in fields(ImageRecord) if field.name != "image"]
-# For executemany: one image, and those that share its URL, become final, once.
-_FINALISE = (
-    update(ProductImage)
-    .where(
-        or_(ProductImage.id == bindparam("image_id"), ProductImage.same_as_id == bindparam("image_id")),
-        or_(*(ProductImage.status == status for status in UNFINISHED_IMAGES)),  # executemany takes no IN
-    )
-    .values({name: bindparam(f"new_{name}") for name in _FINAL_COLUMNS})
-)
-
-
-def _record_values(record: ImageRecord) -> dict[str, Any]:
-    return {"image_id": record.image.id} | {f"new_{name}": getattr(record, name) for name in _FINAL_COLUMNS}
-
-
 _ALL = 2**31
 _PAGE = (
     select(Product.__table__)
@@ -318,6 +280,7 @@ def _pending(of_one_host: bool) -> Select[tuple[Any, ...]]:
             image.status == ImageStatus.PENDING,
             image.same_as_id.is_(None),
             image.id > bindparam("after_id"),
+            image.id <= bindparam("last_id"),
             image.host == bindparam("host") if of_one_host else others,
         )
         .order_by(image.id)

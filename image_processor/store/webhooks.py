@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, Update, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from image_processor.store.database import Database, execute_counting, now
 from image_processor.store.models import DeliveryState, ReceivedCallback, WebhookAttempt, WebhookDelivery
@@ -14,6 +15,8 @@ from image_processor.urls import host_of
 
 # A delivery whose `scheduled_at` is further in the future was scheduled before the clock was set back.
 CLOCK_TOLERANCE = timedelta(seconds=5)
+# An attempt takes at most 15 s. What a sender has not recorded or given back by then, another one sends.
+SENDING = timedelta(seconds=60)
 
 
 def new_delivery(job_id: str, url: str, body: str) -> WebhookDelivery:
@@ -45,12 +48,10 @@ class Outbox:
 
         What was scheduled in the future is due, too: the clock was set back.
         """
-        at = now()
         due = (
             select(WebhookDelivery)
             .where(
-                WebhookDelivery.state == DeliveryState.PENDING,
-                or_(WebhookDelivery.due_at <= at, WebhookDelivery.scheduled_at > at + CLOCK_TOLERANCE),
+                *_is_due(now()),
                 WebhookDelivery.id.not_in(without),
                 WebhookDelivery.host.not_in(without_hosts),
             )
@@ -59,6 +60,20 @@ class Outbox:
         )
         with self._read() as session:
             return session.scalars(due).all()
+
+    def take(self, delivery_id: str) -> WebhookDelivery | None:
+        """Reserve a delivery for one attempt; None when another sender has it, or it is no longer due."""
+        at = now()
+        taken = update(WebhookDelivery).where(WebhookDelivery.id == delivery_id, *_is_due(at))
+        with self._write() as session:
+            if not execute_counting(session, taken.values(sending_until=at + SENDING)):
+                return None
+            return session.get(WebhookDelivery, delivery_id)
+
+    def give_back(self, delivery: WebhookDelivery) -> None:
+        """Make a delivery that was taken, and not sent, due for every sender."""
+        with self._write() as session:
+            session.execute(_free(delivery))
 
     def record_attempt(
         self, delivery: WebhookDelivery, attempt: WebhookAttempt, state: DeliveryState, wait: float | None
@@ -80,6 +95,7 @@ class Outbox:
             if execute_counting(session, sent):  # else it was deleted with its job meanwhile
                 session.add(attempt)
                 session.execute(next_state)
+                session.execute(_free(delivery))
 
     def redeliver(self, job_id: str, delivery_id: str) -> bool:
         """Make a delivery due again, from the start of the schedule. False when the job has no such delivery."""
@@ -110,11 +126,12 @@ class Outbox:
 
     def store_callback(self, callback: ReceivedCallback) -> bool:
         """Store a received callback; False when one with its id is stored already."""
-        with self._write() as session:
-            if session.get(ReceivedCallback, callback.id) is not None:
-                return False
-            session.add(callback)
-            return True
+        try:
+            with self._write() as session:
+                session.add(callback)
+        except IntegrityError:
+            return False
+        return True
 
     def received_callbacks(self, limit: int = 100) -> Sequence[ReceivedCallback]:
         """The newest received callbacks, newest first."""
@@ -126,3 +143,18 @@ class Outbox:
         """Delete callbacks that were received before a moment."""
         with self._write() as session:
             session.execute(delete(ReceivedCallback).where(ReceivedCallback.received_at < before))
+
+
+def _is_due(at: datetime) -> "tuple[ColumnElement[bool], ...]":
+    until, latest = WebhookDelivery.sending_until, at + CLOCK_TOLERANCE
+    return (
+        WebhookDelivery.state == DeliveryState.PENDING,
+        or_(WebhookDelivery.due_at <= at, WebhookDelivery.scheduled_at > latest),
+        or_(until.is_(None), until <= at, until > latest + SENDING),
+    )
+
+
+def _free(delivery: WebhookDelivery) -> Update:
+    """Ends the reservation, unless another sender has taken the delivery since."""
+    mine = WebhookDelivery.id == delivery.id, WebhookDelivery.sending_until == delivery.sending_until
+    return update(WebhookDelivery).where(*mine).values(sending_until=None)

@@ -15,7 +15,7 @@ from image_processor.jobs.image_job import DownloadThreads, ImageProcessor
 from image_processor.jobs.metrics import Metrics
 from image_processor.logs import http_request_id, with_http_request_id
 from image_processor.store.files import Storage
-from image_processor.store.products import ImageTask
+from image_processor.store.outcomes import ImageTask
 
 IMAGE = ImageTask(1, 1, 1, "http://127.0.0.1:2/a.jpg", "127.0.0.1:2", 1)
 

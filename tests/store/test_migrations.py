@@ -41,7 +41,7 @@ def put_request(path: Path) -> None:
     """One finished request with one product and a due webhook, by whatever columns the tables have and demand."""
     connection = sqlite3.connect(path)
     for table, known in (
-        ("requests", {"id": OLD_REQUEST, "status": "Completed", "row_count": 1, "warnings": "[]"}),
+        ("requests", {"id": OLD_REQUEST, "status": "Completed", "row_count": 1, "table_options": "{}"}),
         ("products", {"id": 1, "request_id": OLD_REQUEST, "row": 1, "status": "Completed"}),
         ("webhook_deliveries", {"id": "msg_1", "request_id": OLD_REQUEST, "url": "https://a.example/", "due_at": PAST}),
     ):

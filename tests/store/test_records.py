@@ -6,25 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from records import ID, counts, done, new_job, opened, with_images
 
-from image_processor.store.database import Database, now, prepare_engine
+from image_processor.store.database import Database, now
 from image_processor.store.jobs import Jobs
-from image_processor.store.models import Base, ImageStatus, Job, JobStatus, WebhookAttempt, WebhookDelivery
 from image_processor.store.models import DeliveryState as State
-from image_processor.store.products import ImageRecord, ImageTask, NewImage, NewProduct, Products
+from image_processor.store.models import ImageStatus, JobStatus, WebhookAttempt, WebhookDelivery
+from image_processor.store.outcomes import ImageRecord, ImageTask, Portion
+from image_processor.store.products import NewImage, NewProduct, Products
 from image_processor.store.webhooks import Outbox, new_delivery
-
-ID = "6f1c0f0e-5d5c-4c39-9a34-0d9c4e3c1a11"
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}", pool_size=20, max_overflow=50)
-    prepare_engine(engine)
-    Base.metadata.create_all(engine.execution_options(writes=True))
-    yield Database(engine)
-    engine.dispose()
+    with opened(tmp_path) as database:
+        yield database
 
 
 @pytest.fixture
@@ -35,32 +31,6 @@ def jobs(database: Database) -> Jobs:
 @pytest.fixture
 def products(database: Database) -> Products:
     return Products(database)
-
-
-def new_job(total: int) -> Job:
-    return Job(
-        id=ID,
-        row_count=1,
-        total=total,
-        quality=50,
-        max_dimension=2048,
-        format="keep",
-        on_invalid="reject",
-        base_url="b",
-    )
-
-
-def with_images(jobs: Jobs, products: Products, *urls: str) -> list[ImageTask]:
-    """A claimed job of one row with these URLs."""
-    jobs.add(new_job(len(urls)))
-    images = [NewImage(place, url, url, "host") for place, url in enumerate(urls, start=1)]
-    products.insert(ID, [NewProduct(1, "1", "SKU", list(urls), images)])
-    jobs.claim(ID)
-    return products.pending_images(ID, 0, 100_000)
-
-
-def done(image: ImageTask) -> ImageRecord:
-    return ImageRecord(image, ImageStatus.COMPLETED, 1, output_url=f"u{image.id}", bytes_in=10, bytes_out=4)
 
 
 def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(jobs: Jobs, products: Products) -> None:
@@ -79,12 +49,6 @@ def test_pending_images_are_those_of_a_host_or_of_all_hosts_but_some(jobs: Jobs,
     assert positions(0, 100, without=["a"]) == [2, 3, 5]
     assert positions(0, 2, without=["c", "a"]) == [2, 5]
     assert positions(0, 100, without=["a", "b", "c"]) == positions(0, 100, host="d") == []
-
-
-def counts(jobs: Jobs) -> tuple[int, ...]:
-    found = jobs.get(ID)
-    assert found is not None
-    return (found.pending, found.processing, found.succeeded, found.failed, found.bytes_in, found.bytes_out)
 
 
 def test_the_same_url_is_processed_once_and_fills_every_slot(jobs: Jobs, products: Products) -> None:
@@ -145,7 +109,7 @@ def test_images_in_progress_when_the_process_died_are_pending_again(jobs: Jobs, 
     tasks = with_images(jobs, products, "a", "b", "c")
     products.record_images(ID, tasks[1:], [done(tasks[0])])
 
-    jobs.claim(ID)
+    products.take_back(Portion(ID, 0, tasks[-1].id))
 
     assert counts(jobs) == (2, 0, 1, 0, 10, 4)
     assert [task.url for task in products.pending_images(ID, 0, 10)] == ["b", "c"]
@@ -186,7 +150,7 @@ def test_rows_continue_after_the_last_one_inserted(jobs: Jobs, products: Product
 
     assert products.last_row(ID) == 3
     with pytest.raises(Exception, match="UNIQUE"):
-        products.insert(ID, [NewProduct(4, "4", "n", [], []), NewProduct(3, "3", "n", [], [])])
+        products.insert(ID, [NewProduct(4, "4", "n", [], []), NewProduct(4, "4", "n", [], [])])
     assert products.last_row(ID) == 3, "a chunk is inserted whole or not at all"
 
 
