@@ -179,16 +179,20 @@ def sending(tmp_path: Path) -> Iterator[Sending]:
     application = create_app(instance_path=tmp_path / "i", processed_images_path=tmp_path / "p")
     catalogue = b"S. No.,Product Name,Input Image Urls\n1.,SKU1,https://a.example/1.jpg\n"
     accepted = application.test_client().post("/upload", data=catalogue, content_type="text/csv").get_json()
-    with application.app_context():
-        database = Database(db.engine)
-    outbox, folder = Outbox(database), tmp_path / "written"
+    folder = tmp_path / "written"
     folder.mkdir()
-    client = GuardedClient(user_agent="test", allowed=AllowedAddresses.parse("127.0.0.0/8"))
+    with application.app_context(), sender(Database(db.engine), accepted["request_id"], folder) as sending:
+        yield sending
+
+
+@contextlib.contextmanager
+def sender(database: Database, job_id: str, folder: Path) -> Iterator[Sending]:
+    outbox, client = Outbox(database), GuardedClient(user_agent="test", allowed=AllowedAddresses.parse("127.0.0.0/8"))
     metrics, health = Metrics(lambda: (0, 0)), Health((folder,), database.check)
     schedule = 0.0, 3_600.0
     deliveries = Deliveries(Jobs(database), outbox, client, (new_secret(),), schedule, metrics, health)
     with contextlib.closing(client):
-        yield Sending(accepted["request_id"], folder, database, outbox, client, deliveries)
+        yield Sending(job_id, folder, database, outbox, client, deliveries)
         deliveries.stop()
 
 
@@ -206,6 +210,41 @@ def test_many_deliveries_to_a_receiver_that_hangs_do_not_delay_those_to_others(
         wait_for(arrived)
 
         assert taken(listener) < SENDERS, "one host has not all senders"
+
+
+def test_two_processes_send_each_delivery_once(sending: Sending, receiver: Receiver) -> None:
+    sending.add(*[receiver.url] * 30)
+    with sender(Database(sending.database._engine), sending.job_id, sending.folder) as other:
+        barrier = threading.Barrier(2)
+
+        def send(deliveries: Deliveries) -> None:
+            barrier.wait(120)
+            wait_for(lambda: deliveries.send_due() or not sending.outbox.due(1))  # type: ignore[func-returns-value]
+
+        threads = [threading.Thread(target=send, args=(one.deliveries,)) for one in (sending, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wait_for(lambda: sending.attempts() == len(receiver.messages) >= 30)
+
+    assert sorted(headers["webhook-id"] for headers, _ in receiver.messages) == sorted(
+        delivery.id for delivery, _ in sending.outbox.deliveries(sending.job_id)
+    )
+
+
+def test_a_response_with_a_nul_is_recorded_without_it(sending: Sending) -> None:
+    with hanging() as (listener, url):
+        sending.add(url)
+        sending.deliveries.send_due()
+        wait_for(lambda: select.select([listener], [], [], 0)[0])
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\na\0b")
+            wait_for(sending.attempts)
+
+    [(_, [attempt])] = sending.outbox.deliveries(sending.job_id)
+    assert (attempt.status_code, attempt.answer) == (500, "ab")
 
 
 def test_nothing_is_sent_while_no_attempt_can_be_recorded(sending: Sending, receiver: Receiver) -> None:
