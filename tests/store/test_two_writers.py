@@ -187,7 +187,7 @@ def test_files_that_two_processes_miss_leave_the_counters_once(first: Database, 
     tasks = with_images(jobs, products, "a", "b", "a")
     products.record_images(ID, [], [done(task) for task in tasks])
     progress = jobs.find(ID).progress
-    missing = [image for image in products.completed_images(ID, 0, 10) if image.position == 3]
+    missing = [image for image in products.completed_images(ID, 0, 10) if image.position != 2]
 
     products.reset_images(ID, missing)
     Products(second).reset_images(ID, missing)
