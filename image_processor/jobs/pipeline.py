@@ -57,22 +57,16 @@ class Pipeline:
 
     def run(self, job_id: str) -> None:
         """Process a job to its end, from wherever an earlier run was interrupted."""
-        portions = self.begin(job_id)
+        catalogue, portions = self._begin(job_id)
         while True:
             for portion in portions:
                 self.work(portion)
-            if not (portions := self.end(job_id)):
+            if not (portions := self.end(job_id, catalogue)):
                 return
 
     def begin(self, job_id: str) -> list[Portion]:
         """Insert the products of a job that are not inserted yet. Returns the images to be processed."""
-        job = self.jobs.claim(job_id)
-        if job is None:
-            return []
-        with with_http_request_id(job.call_id):
-            log.info("job %s: %d images in %d rows", job.id, job.total, job.row_count)
-            self._insert_products(job)
-            return self.products.portions(job.id, self.portion_images)
+        return self._begin(job_id)[1]
 
     def work(self, portion: Portion) -> None:
         """Process the images of a portion that are not final."""
@@ -83,8 +77,8 @@ class Pipeline:
                 self.products.take_back(portion)
                 self.image_job(job, portion).run()
 
-    def end(self, job_id: str) -> list[Portion]:
-        """Finish a job whose images are final; a cancelled one in any case.
+    def end(self, job_id: str, catalogue: Catalogue | None = None) -> list[Portion]:
+        """Finish a job whose images are final; a cancelled one in any case. Its catalogue is read, unless it is given.
 
         Returns the images whose files are missing, to be processed again before that. While images are not final,
         another process has them; then nothing is done.
@@ -99,7 +93,7 @@ class Pipeline:
                 return []
             elif self._put_back_missing(job.id) and (again := self.products.portions(job.id, self.portion_images)):
                 return again
-            self._write_output(job)
+            self._write_output(job, self._read_catalogue(job) if catalogue is None else catalogue)
             self._finish(job.id)
         return []
 
@@ -108,7 +102,7 @@ class Pipeline:
         self.jobs.fail_rest(job_id)
         job = self._unfinished(job_id)
         if job is not None:
-            self._end(job, JobStatus.FAILED, message)
+            self._record_end(job, JobStatus.FAILED, message)
 
     def _unfinished(self, job_id: str) -> Job | None:
         job = self.jobs.get(job_id)
@@ -120,10 +114,16 @@ class Pipeline:
             raise UploadGone("The uploaded file is not in its folder any more; upload the catalogue again.")
         return read_catalogue(path, self.csv_limits, TableOptions(**job.table_options))
 
-    def _insert_products(self, job: Job) -> None:
-        rows = self._read_catalogue(job).rows(start_after=self.products.last_row(job.id))
-        for chunk in _chunks(map(_new_product, rows)):
-            self.products.insert(job.id, chunk)
+    def _begin(self, job_id: str) -> tuple[Catalogue | None, list[Portion]]:
+        job = self.jobs.claim(job_id)
+        if job is None:
+            return None, []
+        with with_http_request_id(job.call_id):
+            log.info("job %s: %d images in %d rows", job.id, job.total, job.row_count)
+            catalogue = self._read_catalogue(job)
+            for chunk in _chunks(map(_new_product, catalogue.rows(start_after=self.products.last_row(job.id)))):
+                self.products.insert(job.id, chunk)
+            return catalogue, self.products.portions(job.id, self.portion_images)
 
     def _put_back_missing(self, job_id: str) -> int:
         """Make images whose files are missing or short pending again. Returns how many they were."""
@@ -145,9 +145,9 @@ class Pipeline:
             yield images
             last = images[-1].id
 
-    def _write_output(self, job: Job) -> None:
+    def _write_output(self, job: Job, catalogue: Catalogue) -> None:
         self.storage.make_folder(job.id)
-        catalogue, rows = self._read_catalogue(job), self._output_rows(job.id)
+        rows = self._output_rows(job.id)
         self.storage.write_output(job.id, lambda file: catalogue.write_output(rows, file))
         if job.workbook:
             again = self._output_rows(job.id)
@@ -167,9 +167,9 @@ class Pipeline:
         finished = self._unfinished(job_id)
         if finished is not None:
             status = JobStatus.CANCELLED if finished.cancelled else JobStatus.COMPLETED
-            self._end(finished, status, final_message(finished))
+            self._record_end(finished, status, final_message(finished))
 
-    def _end(self, job: Job, status: JobStatus, message: str) -> None:
+    def _record_end(self, job: Job, status: JobStatus, message: str) -> None:
         """Record the final state, and the webhook about it."""
         job.status, job.message, job.completed_at = status, message, now()
         job.outcome = outcome_of(job) if status is not JobStatus.FAILED else Outcome.FAILED
