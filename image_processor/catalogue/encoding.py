@@ -13,6 +13,8 @@ Source = bytes | Path
 
 _HEAD_BYTES = 4_096
 _CHUNK_BYTES = 1_000_000
+_BEYOND_ASCII = bytes(range(128, 256))
+_CYRILLIC_WORD = re.compile(rb"[\xc0-\xff\xa8\xb8]{3,}")
 _SAVE_AS_UTF8 = "Save it as “CSV UTF-8” (in Excel: File, Save As) and upload that."
 _UNPACK = "Unpack it and upload the CSV file inside."
 _EXPORT = "Export the catalogue as CSV or as an Excel workbook, and upload that."
@@ -53,7 +55,16 @@ class Encoding:
         """The name for a Content-Type header (IANA); UTF-16 without a byte order mark has to name the byte order."""
         if self.name.startswith("utf-16"):
             return "utf-16" if self.bom else self.name.replace("16-", "16")
-        return "windows-1252" if self.name == "cp1252" else self.name
+        return self.name.replace("cp", "windows-")
+
+    @property
+    def warning(self) -> str | None:
+        """What the owner of the file has to check, because the encoding was guessed."""
+        guessed = {"cp1252": ("1252", "letters with accents"), "cp1251": ("1251, for Cyrillic", "the Cyrillic letters")}
+        if self.name not in guessed:
+            return None
+        number, letters = guessed[self.name]
+        return f"The file is not UTF-8; it was read as Windows-{number}. Check {letters}."
 
 
 UTF8, UTF8_BOM = Encoding("utf-8"), Encoding("utf-8", codecs.BOM_UTF8)
@@ -94,13 +105,13 @@ def likely_encoding(source: Source, called: str) -> Encoding:
 
 
 def true_encoding(source: Source, likely: Encoding) -> Encoding:
-    """The encoding of a whole file: the likely one, or Windows-1252 where that is UTF-8 and does not fit.
+    """The encoding of a whole file: the likely one, or Windows-1252 (or -1251) where that is UTF-8 and does not fit.
 
     Raises InvalidCSV, with the byte offset, for NUL bytes and for text in none of the accepted encodings.
     """
     encoding, broken = likely, _broken_byte(source, likely)
     if broken and likely == UTF8 and not _is_damaged_utf8(source):
-        encoding = Encoding("cp1252")
+        encoding = Encoding(_code_page(source))
         broken = _broken_byte(source, encoding)
     if broken:
         raise _undecodable(*broken, encoding)
@@ -150,6 +161,15 @@ def _nul(offset: int) -> InvalidCSV:
     return InvalidCSV.whole_file("nul_byte", detail, _SAVE_AS_UTF8, value="0x00")
 
 
+def _code_page(source: Source) -> str:
+    """Windows-1251 for words of Cyrillic letters, else Windows-1252: there letters beyond ASCII are between others."""
+    beyond_ascii = in_words = 0
+    for _, chunk, _ in _chunks(source, 0):
+        beyond_ascii += len(chunk) - len(chunk.translate(None, _BEYOND_ASCII))
+        in_words += sum(map(len, _CYRILLIC_WORD.findall(chunk)))
+    return "cp1251" if in_words > 0.7 * beyond_ascii else "cp1252"
+
+
 def _is_damaged_utf8(source: Source) -> bool:
     """Whether most of what is not ASCII is good UTF-8: Windows-1252 would then garble every name."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -163,7 +183,8 @@ def _is_damaged_utf8(source: Source) -> bool:
 
 
 def _undecodable(offset: int, value: int, encoding: Encoding) -> InvalidCSV:
-    tried = {"cp1252": "neither UTF-8 nor Windows-1252", "utf-8": "not valid UTF-8"}
+    windows = "neither UTF-8 nor a Windows encoding that is known here"
+    tried = {"cp1252": "neither UTF-8 nor Windows-1252", "cp1251": windows, "utf-8": "not valid UTF-8"}
     reason = f"The text is {tried.get(encoding.name, 'not valid UTF-16')}"
     detail = f"{reason}: byte 0x{value:02X} at offset {offset} cannot be decoded."
     return InvalidCSV.whole_file("encoding", detail, _SAVE_AS_UTF8, value=f"0x{value:02X}")

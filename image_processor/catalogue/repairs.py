@@ -12,7 +12,6 @@ from image_processor.urls import starts_like_url
 
 _WARNINGS_PER_KIND = 20
 _NAMED = 10
-NOT_UTF8 = "The file is not UTF-8; it was read as Windows-1252. Check letters with accents."
 # A column of web addresses beside the image URLs is no mistake when its name says so.
 _WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
 
@@ -72,8 +71,8 @@ class Repairs:
 
 def _layout_warnings(layout: Layout) -> list[str]:
     warnings = [f"Line {line} was skipped because it is above the header: “{text}”." for line, text in layout.titles]
-    if layout.dialect.encoding.name == "cp1252":
-        warnings.insert(0, NOT_UTF8)
+    if warning := layout.dialect.encoding.warning:
+        warnings.insert(0, warning)
     if layout.dialect.skip_initial_space:
         warnings.append("Blanks between the delimiters and the quotes were removed.")
     if layout.columns.output:

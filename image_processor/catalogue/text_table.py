@@ -22,7 +22,6 @@ from image_processor.catalogue.messages import no_images
 from image_processor.catalogue.profiles import ASSIGNMENT, LIST
 from image_processor.catalogue.reader import columns_of
 from image_processor.catalogue.recognise import Column, Recognised, find_table
-from image_processor.catalogue.repairs import NOT_UTF8
 from image_processor.catalogue.table import Table, TableNotes, as_given, sample
 from image_processor.errors import CSVProblem, InvalidCSV
 
@@ -75,7 +74,7 @@ class TextTable(Table):
         return no_images(self.found, self.header_line) if not self.found.of("images") else None
 
     def _notes(self) -> TableNotes:
-        return TableNotes(self, *([NOT_UTF8] if self.charset == "windows-1252" else []))
+        return TableNotes(self, *filter(None, [self._of_file.encoding.warning]))
 
 
 def _is_filled(cells: Sequence[str]) -> bool:

@@ -180,3 +180,19 @@ def test_utf_16_without_a_mark_is_read() -> None:
     found = read_catalogue("sku;Bild\n1;https://a.example/1.jpg\n".encode("utf-16-le"))
 
     assert (found.image_count, found.charset) == (1, "utf-16le")
+
+
+def test_an_export_in_windows_1251_is_recognised_and_comes_back_in_it() -> None:
+    text = "Артикул;Название;Изображения\n1;Кружка керамическая, синяя;https://a.example/1.jpg\n"
+    found = read_catalogue(text.encode("cp1251"))
+    file = io.BytesIO()
+
+    found.write_output([["https://n.example/1"]], file)
+
+    assert (found.charset, next(found.rows()).product_name) == ("windows-1251", "Кружка керамическая, синяя")
+    assert found.warnings == [
+        "The file is not UTF-8; it was read as Windows-1251, for Cyrillic. Check the Cyrillic letters."
+    ]
+    assert file.getvalue().decode("cp1251") == text.replace("https://a.example/1.jpg", "https://n.example/1")
+    german = "Artikelnummer;Name;Bilder\n1;Große Schüssel, blaugrün;https://a.example/1.jpg\n"
+    assert read_catalogue(german.encode("cp1252")).charset == "windows-1252"
