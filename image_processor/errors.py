@@ -43,7 +43,7 @@ SkulightError
     └── InternalError           a defect of SKUlight; the log has the traceback
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -51,6 +51,13 @@ from typing import Any, ClassVar, Self
 def shorten(text: str, length: int = 100) -> str:
     """The text, at most `length` characters of it; a longer one ends in an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a sentence, in quotation marks: the first 30, without empty ones, and the number of the others."""
+    quoted = [f"“{shorten(name, 60)}”" for name in names if name]
+    more = f" and {len(quoted) - 30:,} more" if len(quoted) > 30 else ""
+    return ", ".join(quoted[:30]) + more
 
 
 class SkulightError(Exception):

@@ -1,4 +1,4 @@
-"""The image addresses in one cell, each with its place in the text, so that it can be replaced alone.
+"""The image URLs in one cell, each with its place in the text, so that it can be replaced alone.
 
 Exports separate them by commas, semicolons, pipes, blanks or line ends, write JSON lists, or `name.jpg (https://…)`.
 """
@@ -7,17 +7,19 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_ADDRESS = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+IMAGE_SUFFIX = r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)"
+
+_URL_START = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _LIST = re.compile(r"\s*+\[.*\]\s*+", re.DOTALL)
 _LIST_ITEM = re.compile(r"'((?:[^'\\]|\\.)*+)'|\"((?:[^\"\\]|\\.)*+)\"", re.DOTALL)
 _NAMED = re.compile(r"\((https?://[^()\s]++)\)", re.IGNORECASE)
 _RUN = re.compile(r"[\s,;|]++")
 _HARD = re.compile(r"[,;|]")
-_IMAGE_END = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)\Z", re.IGNORECASE)
+_IMAGE_END = re.compile(rf"{IMAGE_SUFFIX}\Z", re.IGNORECASE)
 _ONE_URL = re.compile(r"https?://[^\s,;|\"'<>()\[\]\\]++")
 _NO_IMAGE = {"n/a", "na", "none", "null", "nan", "nil", "no_selection", "no image", "no-image", "tbd", "false", "0"}
 _LIKE_URL = re.compile(r"(?:[a-z][a-z0-9+.\-]*:)?/|[a-z][a-z0-9+.\-]*:\S|www\.", re.IGNORECASE)
-_IMAGE_PATH = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]|\Z)", re.IGNORECASE)
+_IMAGE_PATH = re.compile(rf"{IMAGE_SUFFIX}(?:[?#~/]|\Z)", re.IGNORECASE)
 _WRAPPING = "\"'<>"
 
 
@@ -32,7 +34,7 @@ class Entry(NamedTuple):
 def entries(cell: str, image_base_url: str | None = None) -> list[Entry]:
     """The entries of a cell, in order. Empty ones are none.
 
-    `//host/…` becomes https; a path becomes an address below `image_base_url` if there is one, else it stays a path.
+    `//host/…` becomes https; a path becomes a URL below `image_base_url` if there is one, else it stays a path.
     """
     if _ONE_URL.fullmatch(cell):  # the common case
         return [Entry(0, len(cell), cell)]
@@ -71,8 +73,8 @@ def _list_items(cell: str) -> list[tuple[int, int]]:
 
 
 def _named(cell: str) -> list[tuple[int, int]]:
-    """The addresses of `name.jpg (https://…), name.jpg (https://…)`, if the cell is written so."""
-    first = _ADDRESS.search(cell)
+    """The URLs of `name.jpg (https://…), name.jpg (https://…)`, if the cell is written so."""
+    first = _URL_START.search(cell)
     return [match.span(1) for match in _NAMED.finditer(cell)] if first and cell[: first.start()].endswith("(") else []
 
 
@@ -88,8 +90,8 @@ def _separated(cell: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_boundary(cell: str, start: int, run: "re.Match[str]") -> bool:
-    """Whether a separator ends an entry: blanks and commas occur in addresses, too."""
-    if run.end() == len(cell) or _ADDRESS.match(cell, run.end()):
+    """Whether a separator ends an entry: blanks and commas occur in URLs, too."""
+    if run.end() == len(cell) or _URL_START.match(cell, run.end()):
         return True
     if _IMAGE_END.search(cell, max(start, run.start() - 8), run.start()):
         return True

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from image_processor.catalogue.encoding import Encoding, Source, open_text
-from image_processor.errors import CSVProblem, InvalidCSV, shorten
+from image_processor.errors import CSVProblem, InvalidCSV, listed, shorten
 
 SERIAL, NAME, URLS = "S. No.", "Product Name", "Input Image Urls"
 OUTPUT, ERROR = "Output Image Urls", "Error"
@@ -16,8 +16,8 @@ OUTPUT, ERROR = "Output Image Urls", "Error"
 # Marketplace templates have some hundred.
 MAX_COLUMNS = 1_000
 DELIMITERS = (",", ";", "\t", "|")
-_HEAD_CHARS = 1_000_000
-_HEAD_RECORDS = 25
+HEAD_CHARS = 1_000_000
+HEADER_RECORDS = 25  # one of the first is the header
 _SAMPLE_RECORDS = 200
 
 # A header cell is compared by its letters alone, in lower case: “S. No.”, “S.No”, “ SNO ” are one spelling.
@@ -100,7 +100,7 @@ def recognise_layout(source: Source, encoding: Encoding) -> Layout | None:
     Raises InvalidCSV when one of its columns is doubled, or when there are too many columns.
     """
     with open_text(source, encoding) as text:
-        head = text.read(_HEAD_CHARS)
+        head = text.read(HEAD_CHARS)
     lines = io.StringIO(head, newline="").readlines()
     sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
     header = _find_header(head, first_choice=sep[1] if sep else ",")
@@ -148,8 +148,7 @@ def refuse_too_many_columns(cells: Sequence[str], line: int) -> None:
 def _doubled(meaning: str, places: Sequence[int], cells: list[str], line: int) -> CSVProblem:
     value = shorten(", ".join(cells[place] for place in places), 200)
     detail = f"The column “{meaning}” appears {len(places)} times."
-    found = ", ".join(f"“{shorten(cell.strip(), 60)}”" for cell in cells[:30])
-    hint = f"Remove or rename all but one of them; found {found}{', …' * (len(cells) > 30)}."
+    hint = f"Remove or rename all but one of them. The columns are {listed(cell.strip() for cell in cells)}."
     return CSVProblem(line, None, meaning, value, "duplicate_column", detail, hint)
 
 
@@ -164,7 +163,7 @@ def _candidates(head: str, delimiter: str) -> Iterator[_Header]:
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
     first_line = 1
     try:
-        for cells in itertools.islice(reader, _HEAD_RECORDS):
+        for cells in itertools.islice(reader, HEADER_RECORDS):
             yield _Header(delimiter, cells, first_line, reader.line_num)
             first_line = reader.line_num + 1
     except csv.Error:  # a cell beyond the limit; what was found before counts

@@ -1,10 +1,7 @@
 """Why a table cannot be processed: what was found, what was understood, and what to do."""
 
 from image_processor.catalogue.recognise import Recognised, names_image_files
-from image_processor.errors import CSVProblem, shorten
-
-_LISTED = 30
-_NAME_CHARS = 60
+from image_processor.errors import CSVProblem, listed, shorten
 
 
 def no_images(found: Recognised, header_line: int, has_pictures: bool = False) -> CSVProblem:
@@ -40,9 +37,7 @@ def _suggestion(found: Recognised, suggested: str) -> tuple[str, str]:
 
 
 def _columns(found: Recognised) -> str:
-    names = [f"“{shorten(column.name, _NAME_CHARS)}”" for column in found.columns if column.name]
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    sentences = [f"The columns are {', '.join(names[:_LISTED])}{more}."]
+    sentences = [f"The columns are {listed(column.name for column in found.columns)}."]
     for role in ("id", "name"):
-        sentences += [f"“{shorten(column.name, _NAME_CHARS)}” is the {role}." for column in found.of(role)]
+        sentences += [f"{listed([column.name])} is the {role}." for column in found.of(role)]
     return " ".join(sentences)

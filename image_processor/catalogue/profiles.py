@@ -126,7 +126,7 @@ PROFILES = (
 )  # fmt: skip
 
 ASSIGNMENT = Profile("assignment", ())  # recognised by `layout`, which knows the spellings of its columns
-LIST = Profile("list", ())  # addresses alone, one in each line
+LIST = Profile("list", ())  # URLs alone, one in each line
 
 # Any other table: how columns are called in English, put together (`main image url`, `imgSrc`), and in other ways.
 _WHICH = """
@@ -225,7 +225,7 @@ stok kodu; ürün kodu; kód; kód produktu; cikkszám; cod produs; κωδικό
 mã sản phẩm; mã sp; kode produk; kode; รหัสสินค้า; varenummer; artikkelnummer;
 מק"ט; מזהה
 """
-# Too general to count, unless it is the only column with addresses of images.
+# Too general to count, unless it is the only column with URLs of images.
 LINKS = "url; urls; link; links; src; href; address; source; file; filename; path; 链接; 網址; リンク; ссылка"
 
 

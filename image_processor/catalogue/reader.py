@@ -11,7 +11,7 @@ from typing import BinaryIO
 from image_processor.catalogue.base import Catalogue, CSVLimits, Failed, Failure, TableOptions, Understood
 from image_processor.catalogue.encoding import Source, size_of
 from image_processor.catalogue.layout import ERROR, OUTPUT, Columns, Layout
-from image_processor.catalogue.recognise import Column, Role
+from image_processor.catalogue.recognise import EXAMPLE_CHARS, Column, Role
 from image_processor.catalogue.records import check_records, open_table
 from image_processor.catalogue.repairs import Repairs
 from image_processor.catalogue.rows import ProductRow, read_row
@@ -22,7 +22,6 @@ from image_processor.errors import InvalidCSV, shorten
 # Rows are read in pieces of about this size, so that memory does not grow with the catalogue.
 _CHUNK_BYTES = 4_000_000
 _MAX_CHUNK_ROWS = 1_000
-_EXAMPLE_CHARS = 200
 
 
 class ProductCSV(Catalogue):
@@ -155,7 +154,7 @@ def columns_of(header: Sequence[str], columns: Columns, example: Sequence[str]) 
             name.strip(),
             roles.get(place),
             "spelling" if place in roles else None,
-            shorten(cell.strip(), _EXAMPLE_CHARS),
+            shorten(cell.strip(), EXAMPLE_CHARS),
         )
         for place, (name, cell) in enumerate(zip(header, example, strict=True))
     )

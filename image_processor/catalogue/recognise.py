@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from image_processor.catalogue.cells import IMAGE_SUFFIX
+from image_processor.catalogue.layout import HEADER_RECORDS
 from image_processor.catalogue.profiles import (
     ID,
     IMAGES,
@@ -16,26 +18,27 @@ from image_processor.catalogue.profiles import (
     spelling,
     spellings,
 )
-from image_processor.errors import InvalidCSV, shorten
+from image_processor.errors import InvalidCSV, listed, shorten
 
 Role = Literal["images", "name", "id"]
 How = Literal["given", "spelling", "values"]
+
+HEAD_RECORDS: Final = HEADER_RECORDS + 200  # what columns are recognised by: the header and rows below it
+EXAMPLE_CHARS: Final = 200
 
 _RANKS: Final = {"name": spellings(NAME), "id": spellings(ID)}
 _IMAGES: Final = {*IMAGES_IN_ENGLISH, *spellings(IMAGES)}
 _LINKS: Final = spellings(LINKS)
 _RESULT: Final = spelling("Output Image Urls")
 _GENERAL: Final = Profile("general", ())
-_HEADER_RECORDS: Final = 25
-_EXAMPLE_CHARS: Final = 200
 _CELL_CHARS: Final = 2_000  # of a list of URLs the beginning is enough
 
 _SEPARATORS = re.compile(r"[\s,;|\"'\[\]()<>]+")
-_FILE = r"[^\s?#]+\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|heif|svg)(?:[?#~/]\S*)?"
+_FILE = rf"[^\s?#]+{IMAGE_SUFFIX}(?:[?#~/]\S*)?"
 _OTHER_FILE = r"(?!\S*\.(?:pdf|docx?|xlsx?|csv|txt|zip|html?|mp[34]|m4v|mov|webm|glb|usdz)(?:[?#]|\Z))"
-_ADDRESS = re.compile(rf"{_OTHER_FILE}(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
+_URL = re.compile(rf"{_OTHER_FILE}(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
 _IMAGE_FILE = re.compile(_FILE, re.IGNORECASE)
-_IMAGE_ADDRESS = re.compile(rf"(?:https?:)?//{_FILE}", re.IGNORECASE)
+_IMAGE_URL = re.compile(rf"(?:https?:)?//{_FILE}", re.IGNORECASE)
 _REMARK = re.compile(r"#\s*[^\s#]")  # but `#` alone is a number
 # What programs write for no image, such as `[]` and `nan`.
 _NOTHING = re.compile(r"[\W_]*+(?:n/?a|nan|none|null|nil)?[\W_]*+", re.IGNORECASE)
@@ -89,7 +92,7 @@ def find_table(records: Sequence[Sequence[str]], wanted: Sequence[str] = ()) -> 
     none.
     """
     places = [place for place, cells in enumerate(records) if any(map(str.strip, cells))]
-    candidates = [place for place in places if place < _HEADER_RECORDS and not _REMARK.match(records[place][0])]
+    candidates = [place for place in places if place < HEADER_RECORDS and not _REMARK.match(records[place][0])]
     tables = [
         (place, recognise(records[place], records[place + 1 :]))
         for place in candidates
@@ -116,7 +119,7 @@ def _others(found: Recognised, rows: Sequence[Sequence[str]]) -> Iterator[Column
     for column in found.columns:
         if column.role is None and column.example and spelling(column.name) not in (imported, _RESULT):
             cells = [row[column.number - 1] for row in rows if column.number <= len(row) and row[column.number - 1]]
-            if not _are_nothing(cells) and _share(cells, _IMAGE_ADDRESS) >= 0.5:
+            if not _are_nothing(cells) and _share(cells, _IMAGE_URL) >= 0.5:
                 yield column
 
 
@@ -126,7 +129,7 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognise
         [row[place].strip() for row in rows if place < len(row) and row[place].strip()] for place in range(len(header))
     ]
     columns = [
-        Column(number, name.strip(), example=next(iter(cells), "")[:_EXAMPLE_CHARS])
+        Column(number, name.strip(), example=next(iter(cells), "")[:EXAMPLE_CHARS])
         for number, (name, cells) in enumerate(zip(header, values, strict=True), start=1)
     ]
     found = {spelling(name) for name in header}
@@ -151,8 +154,8 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Recognise
 
 
 def holds_images(cells: Sequence[str]) -> bool:
-    """Whether at least half of some filled cells name an image, by address or by path."""
-    return _share(cells, _ADDRESS, _IMAGE_FILE) >= 0.5
+    """Whether at least half of some filled cells name an image, by URL or by path."""
+    return _share(cells, _URL, _IMAGE_FILE) >= 0.5
 
 
 def _are_nothing(cells: Sequence[str]) -> bool:
@@ -161,7 +164,7 @@ def _are_nothing(cells: Sequence[str]) -> bool:
 
 def names_image_files(cell: str) -> bool:
     """Whether a cell names a file of an image, by URL or by path; a URL may lead to an image, too, or to a page."""
-    return _share([cell], _IMAGE_ADDRESS, _IMAGE_FILE) == 1
+    return _share([cell], _IMAGE_URL, _IMAGE_FILE) == 1
 
 
 def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
@@ -178,16 +181,16 @@ def _share(cells: Sequence[str], *patterns: re.Pattern[str]) -> float:
 def _only_paths(columns: list[Column], values: list[list[str]]) -> tuple[Column, ...]:
     """The columns of images that hold only paths, where others hold URLs: they cannot be fetched as they are."""
     images = [column for column in columns if column.role and column.example]
-    paths = tuple(column for column in images if _share(values[column.number - 1], _ADDRESS) < 0.5)
+    paths = tuple(column for column in images if _share(values[column.number - 1], _URL) < 0.5)
     return paths if len(paths) < len(images) else ()
 
 
 def _by_values(columns: list[Column], values: list[list[str]]) -> tuple[list[Column], str | None]:
     """Use the only column with images if it is called no more than `url` or `link`; else propose the likeliest."""
     filled = [column for column in columns if not _are_nothing(values[column.number - 1])]
-    for pattern in _IMAGE_ADDRESS, _IMAGE_FILE, _ADDRESS:
+    for pattern in _IMAGE_URL, _IMAGE_FILE, _URL:
         found = [column for column in filled if _share(values[column.number - 1], pattern) >= 0.5]
-        if pattern is _ADDRESS:  # which also occur in free text
+        if pattern is _URL:  # which also occur in free text
             found = [column for column in found if _SEPARATORS.sub("", column.example).startswith(("http", "//"))]
         elif len(found) == 1 and spelling(found[0].name) in _LINKS:
             place = found[0].number - 1
@@ -230,7 +233,6 @@ def _number(found: Recognised, wanted: str) -> int:
         return named[0]
     if not named and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(found.columns):
         return int(wanted)
-    there = ", ".join(f"“{shorten(column.name, 60)}”" for column in found.columns[:30])
     if named:
         raise InvalidCSV.whole_file(
             "ambiguous_column",
@@ -240,7 +242,7 @@ def _number(found: Recognised, wanted: str) -> int:
         )
     raise InvalidCSV.whole_file(
         "unknown_column",
-        f"There is no column “{shorten(wanted)}”. The columns are {there}.",
+        f"There is no column “{shorten(wanted)}”. The columns are {listed(column.name for column in found.columns)}.",
         "Give a column by its name as it is written there, or by its number, from 1.",
         column=wanted,
     )

@@ -12,8 +12,8 @@ from image_processor.urls import starts_like_url
 
 _WARNINGS_PER_KIND = 20
 _NAMED = 10
-# A column of web addresses beside the image URLs is no mistake when its name says so.
-_WORDS_OF_ADDRESSES = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
+# A column of URLs beside the image URLs is no mistake when its name says so.
+_WORDS_OF_URLS = ("url", "link", "image", "picture", "photo", "page", "site", "web", "href", "src")
 
 
 class RowWarnings:
@@ -62,7 +62,7 @@ class Repairs:
     def _neighbour_warning(self) -> list[str]:
         if not (rows := self._rows_with_neighbour):
             return []
-        found = f"The column after the image URLs holds web addresses too ({_named('row', rows, len(rows))})."
+        found = f"The column after the image URLs holds URLs, too ({_named('row', rows, len(rows))})."
         return [f"{found} If they belong to the images, put quotes round the whole URL list."]
 
     def _add(self, row: ProductRow, kind: str, done: str) -> None:
@@ -94,7 +94,7 @@ def _suspicious_neighbour(layout: Layout) -> int:
     column = layout.columns.urls + 1
     if column >= layout.columns.width or column in (*layout.columns.output, layout.columns.serial, layout.columns.name):
         return 0
-    return 0 if any(word in layout.header[column].lower() for word in _WORDS_OF_ADDRESSES) else column
+    return 0 if any(word in layout.header[column].lower() for word in _WORDS_OF_URLS) else column
 
 
 def _named(kind: str, numbers: Iterable[int], count: int) -> str:

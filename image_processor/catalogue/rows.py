@@ -96,7 +96,7 @@ def url_problems(urls: Sequence[str], max_urls: int) -> Iterator[Finding]:
     wrong = ((position, url, complaint) for position, url, complaint in checked if complaint)
     for position, url, complaint in islice(wrong, _BAD_URLS_PER_ROW):
         detail = complaint if len(urls) == 1 else f"URL {position} of {len(urls)}: {complaint}"
-        yield URLS, url, "invalid_url", detail, "Correct this address, or take it out of the list."
+        yield URLS, url, "invalid_url", detail, "Correct this URL, or take it out of the list."
     for _, url, _ in islice(wrong, 1):
-        detail = f"After {_BAD_URLS_PER_ROW} addresses that are not valid, the rest of the list was not checked."
-        yield URLS, url, "invalid_url", detail, "Correct the addresses that are named, and try again."
+        detail = f"After {_BAD_URLS_PER_ROW} URLs that are not valid, the rest of the list was not checked."
+        yield URLS, url, "invalid_url", detail, "Correct the URLs that are named, and try again."

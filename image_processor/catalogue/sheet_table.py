@@ -9,17 +9,16 @@ from typing import Any, BinaryIO
 
 from image_processor.catalogue.base import CSVLimits, TableOptions
 from image_processor.catalogue.encoding import UTF8, Source
-from image_processor.catalogue.layout import Dialect, assignment_columns, refuse_too_many_columns
+from image_processor.catalogue.layout import HEADER_RECORDS, Dialect, assignment_columns, refuse_too_many_columns
 from image_processor.catalogue.messages import no_images
 from image_processor.catalogue.profiles import ASSIGNMENT
 from image_processor.catalogue.reader import columns_of
-from image_processor.catalogue.recognise import Recognised, find_table
+from image_processor.catalogue.recognise import HEAD_RECORDS, Recognised, find_table
 from image_processor.catalogue.table import Table, as_given, sample
 from image_processor.catalogue.workbook import Place, Workbook
 from image_processor.catalogue.writer import DialectWriter
-from image_processor.errors import CSVProblem, InvalidCSV, shorten
+from image_processor.errors import CSVProblem, InvalidCSV, listed, shorten
 
-_HEAD_ROWS = 225  # 25 that may be the header, and 200 below it
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _SHEETS = re.compile(r"xl/workbook\.(?:xml|bin)|content\.xml")
 _BROKEN_WORKBOOK = re.compile(rb"PK\x03\x04.*(?:xl/|opendocument.spreadsheet)", re.DOTALL)
@@ -136,8 +135,7 @@ def read_workbook(source: Source, called: str, limits: CSVLimits, options: Table
     """
     book = Workbook(source if isinstance(source, bytes) else source.read_bytes(), called, options.sheet)
     if options.sheet and options.sheet not in book.sheet_names:
-        sheets = ", ".join(f"“{shorten(name, 60)}”" for name in book.sheet_names)
-        detail = f"The workbook has no sheet “{shorten(options.sheet)}”. Its sheets are {sheets}."
+        detail = f"The workbook has no sheet “{shorten(options.sheet)}”. Its sheets are {listed(book.sheet_names)}."
         raise InvalidCSV.whole_file("unknown_sheet", detail, "Give the name of one of them.", value=options.sheet)
     tables = []
     for sheet in book.readable_sheets:
@@ -156,11 +154,11 @@ def _table(book: Workbook, sheet: str, limits: CSVLimits, options: TableOptions)
     links = book.links(sheet)
     head = [
         [_linked(cell, links.get((row, column))) for column, cell in enumerate(cells)]
-        for row, cells in enumerate(islice(book.rows(sheet), _HEAD_ROWS))
+        for row, cells in enumerate(islice(book.rows(sheet), HEAD_RECORDS))
     ]
     if not any(any(map(str.strip, cells)) for cells in head):
         return None
-    for row, cells in enumerate(head[:25]) if not options.columns else ():
+    for row, cells in enumerate(head[:HEADER_RECORDS]) if not options.columns else ():
         if columns := assignment_columns(cells, row + 1):
             found = Recognised(ASSIGNMENT, columns_of(cells, columns, [""] * len(cells)))
             return SheetTable(book, sheet, links, found, row + 1, limits, options)

@@ -11,6 +11,7 @@ from image_processor.catalogue.encoding import Encoding, Source, open_text
 from image_processor.catalogue.in_place import records, with_cells
 from image_processor.catalogue.layout import (
     DELIMITERS,
+    HEAD_CHARS,
     Dialect,
     blanks_before_quotes,
     dialect_of,
@@ -21,12 +22,9 @@ from image_processor.catalogue.layout import (
 from image_processor.catalogue.messages import no_images
 from image_processor.catalogue.profiles import ASSIGNMENT, LIST
 from image_processor.catalogue.reader import columns_of
-from image_processor.catalogue.recognise import Column, Recognised, find_table
+from image_processor.catalogue.recognise import HEAD_RECORDS, Column, Recognised, find_table
 from image_processor.catalogue.table import Table, TableNotes, as_given, sample
 from image_processor.errors import CSVProblem, InvalidCSV
-
-_HEAD_CHARS = 1_000_000
-_HEAD_RECORDS = 225  # 25 that may be the header, and 200 below it
 
 
 class TextTable(Table):
@@ -84,7 +82,7 @@ def _is_filled(cells: Sequence[str]) -> bool:
 def read_text(source: Source, encoding: Encoding, limits: CSVLimits, options: TableOptions) -> TextTable:
     """The table in a text file, whatever its header. Raises InvalidCSV when there is none."""
     with open_text(source, encoding) as text:
-        head = text.read(_HEAD_CHARS)
+        head = text.read(HEAD_CHARS)
     lines = io.StringIO(head, newline="").readlines()
     filled = [line.strip() for line in lines if line.strip()]
     if not filled:
@@ -135,7 +133,7 @@ def _head(lines: list[str], delimiter: str, padded: bool) -> tuple[list[tuple[in
     spans: list[tuple[int, int]] = []
     cells: list[list[str]] = []
     with suppress(StopIteration, csv.Error):  # the end, or a monstrous cell; what was read before counts
-        while len(cells) < _HEAD_RECORDS:
+        while len(cells) < HEAD_RECORDS:
             first = reader.line_num + 1
             cells.append(next(reader))
             spans.append((first, reader.line_num))

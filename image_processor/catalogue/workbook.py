@@ -24,7 +24,6 @@ from image_processor.catalogue.sheet_rows import SheetRows, UnreadableWorkbook
 from image_processor.errors import InvalidCSV
 
 _MAX_UNPACKED: Final = 500_000_000
-_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
 _MAX_LINKED: Final = 10_000
 # What the libraries raise when they read a damaged or hostile workbook.
@@ -193,7 +192,7 @@ class Workbook:
             return self._archive.read(self._path_of(sheet))
 
     def _targets(self, path: str) -> dict[str, str]:
-        """What the ids in a member refer to: other members by their paths, links by their addresses."""
+        """What the ids in a member refer to: other members by their paths, links by their URLs."""
         try:
             relations = ElementTree.fromstring(self._archive.read(_relations_path(path)))
         except KeyError:
@@ -217,7 +216,7 @@ class Workbook:
         return False
 
     def _hyperlinks(self, path: str, xml: bytes) -> dict[Place, tuple[str, str]]:
-        """The address of each linked cell, and the id of its relation."""
+        """The URL of each linked cell, and the id of its relation."""
         targets = self._targets(path)
         found: dict[Place, tuple[str, str]] = {}
         for tag in _LINK.findall(xml, max(xml.rfind(b"sheetData"), 0)) if targets else ():  # after the cells

@@ -160,7 +160,7 @@ ROWS: dict[str, tuple[str, list[tuple[str, str, tuple[str, ...]]], list[str]]] =
         H.strip() + f",Note\n1,a,{A},{B}\n",
         [("1", "a", (A,))],
         [
-            "The column after the image URLs holds web addresses too (row 1). "
+            "The column after the image URLs holds URLs, too (row 1). "
             "If they belong to the images, put quotes round the whole URL list."
         ],
     ),
@@ -377,7 +377,7 @@ def test_a_bad_row_names_the_value_the_reason_and_the_way_out() -> None:
             "ftp://b.example/2.jpg",
             "invalid_url",
             "URL 2 of 2: The URL starts with ftp:, which is not fetched; use http:// or https://.",
-            "Correct this address, or take it out of the list.",
+            "Correct this URL, or take it out of the list.",
         ),
     ]
 
@@ -430,7 +430,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "a doubled column": (
         f"S. No.,Serial Number,Product Name,Input Image Urls\n1,1,a,{A}\n".encode(),
         "duplicate_column",
-        "found “S. No.”, “Serial Number”, “Product Name”, “Input Image Urls”",
+        "The columns are “S. No.”, “Serial Number”, “Product Name”, “Input Image Urls”",
     ),
     "half an Excel workbook": (zipped("xl/workbook.xml"), "damaged_workbook", "cannot be read"),
     "a Word document": (zipped("[Content_Types].xml"), "not_a_csv", "no workbook"),
