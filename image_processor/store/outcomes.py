@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, case, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Update, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from image_processor.errors import FileLost
@@ -69,8 +69,8 @@ def record(
         return []
     unfinished = _unfinished(session, [record.image.id for record in records])
     records = [record for record in records if record.image.id in unfinished]
-    if records:
-        session.connection().execute(_FINALISE, [_record_values(record) for record in records])
+    _finalise(session, _FINALISE, [record for record in records if record.image.slots == 1])
+    _finalise(session, _FINALISE_ALL, [record for record in records if record.image.slots > 1])
     begun = _mark_started(session, [image.id for image in started])
     if records or begun:
         _count(session, job_id, begun, [(record, *unfinished[record.image.id]) for record in records])
@@ -153,15 +153,23 @@ def _count(session: Session, job_id: str, begun: int, records: Sequence[tuple[Im
 
 
 _FINAL_COLUMNS = [field.name for field in fields(ImageRecord) if field.name != "image"]
-# For executemany: one image, and those that share its URL, become final, once.
-_FINALISE = (
+_VALUES: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _FINAL_COLUMNS}
+_OF_IMAGE = ProductImage.id == bindparam("image_id")
+# For executemany. An image that has its URL alone needs no search for others.
+_FINALISE = update(ProductImage).where(_OF_IMAGE).values(_VALUES)
+_FINALISE_ALL = (
     update(ProductImage)
     .where(
-        or_(ProductImage.id == bindparam("image_id"), ProductImage.same_as_id == bindparam("image_id")),
+        or_(_OF_IMAGE, ProductImage.same_as_id == bindparam("image_id")),
         or_(*(ProductImage.status == status for status in UNFINISHED_IMAGES)),  # executemany takes no IN
     )
-    .values({name: bindparam(f"new_{name}") for name in _FINAL_COLUMNS})
+    .values(_VALUES)
 )
+
+
+def _finalise(session: Session, statement: Update, records: Sequence[ImageRecord]) -> None:
+    if records:
+        session.connection().execute(statement, [_record_values(record) for record in records])
 
 
 def _record_values(record: ImageRecord) -> dict[str, Any]:
