@@ -6,7 +6,7 @@ It can be used while a server runs: the process that holds the worker lock proce
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, cast
@@ -16,7 +16,8 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from image_processor.cli.process import STDOUT, AttendedRun, is_workbook_path
-from image_processor.errors import CSVProblem, InvalidCSV, RequestError, StoreUnavailable, shorten
+from image_processor.cli.tables import problem_table, table
+from image_processor.errors import InvalidCSV, RequestError, StoreUnavailable
 from image_processor.jobs import Services, StatusBody, timestamp
 from image_processor.logs import escaped
 from image_processor.store import JobStatus
@@ -24,9 +25,7 @@ from image_processor.store import JobStatus
 P = ParamSpec("P")
 
 BAD_INPUT = 2
-PROBLEMS_SHOWN = 100
 FAILURES_SHOWN = 20
-WIDEST_CELL = 60
 
 
 def register(app: Flask) -> None:
@@ -43,7 +42,7 @@ def _exits_with_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except InvalidCSV as error:
-            click.echo(f"{error.detail}\n\n{_problem_table(error.problems)}", err=True)
+            click.echo(f"{error.detail}\n\n{problem_table(error.problems)}", err=True)
             sys.exit(BAD_INPUT)
         except (RequestError, StoreUnavailable) as error:
             click.echo(f"Error: {escaped(str(error))}", err=True)
@@ -162,7 +161,7 @@ def _check(catalogue: BinaryIO, options: dict[str, Any]) -> None:
     understood = found.understood
     if understood.profile != "assignment":
         columns = [(str(one.number), one.name, one.role or "–", one.example) for one in understood.columns]
-        click.echo(_table(("COLUMN", "NAME", "USED AS", "EXAMPLE"), columns), err=True)
+        click.echo(table(("COLUMN", "NAME", "USED AS", "EXAMPLE"), columns), err=True)
     for warning in uploads.warnings(found, chosen, _base_url()):
         click.echo(f"Warning: {escaped(warning)}", err=True)
     if found.problems:
@@ -252,7 +251,7 @@ def list_requests(limit: int, status: str | None, as_json: bool) -> None:
             )
         )
     else:
-        click.echo(_table(("JOB", "CREATED", "STATUS", "OUTCOME", "IMAGES", "FILE"), [_row(one) for one in found]))
+        click.echo(table(("JOB", "CREATED", "STATUS", "OUTCOME", "IMAGES", "FILE"), [_row(one) for one in found]))
 
 
 def _row(one: StatusBody) -> tuple[str, ...]:
@@ -304,7 +303,7 @@ def _show_failures(body: StatusBody) -> None:
         if image.error
     ]
     if failed:
-        click.echo("\n" + _table(("ROW", "IMAGE", "CODE", "REASON", "URL"), failed[:FAILURES_SHOWN]))
+        click.echo("\n" + table(("ROW", "IMAGE", "CODE", "REASON", "URL"), failed[:FAILURES_SHOWN]))
     if body.counts.failed > FAILURES_SHOWN:
         click.echo(f"… {body.counts.failed} in total; errors.csv has all of them: {body.links.errors_csv}")
 
@@ -315,7 +314,7 @@ def _show_deliveries(request_id: str) -> None:
         for one, _ in _services().queries.deliveries(request_id)
     ]
     if rows:
-        click.echo("\n" + _table(("WEBHOOK", "STATE", "ATTEMPTS", "RESPONSE", "NEXT", "URL"), rows))
+        click.echo("\n" + table(("WEBHOOK", "STATE", "ATTEMPTS", "RESPONSE", "NEXT", "URL"), rows))
 
 
 # ---- webhook -------------------------------------------------------------------------------------------------------
@@ -340,25 +339,6 @@ def redeliver(request_id: str, delivery_id: str) -> None:
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
-
-
-def _problem_table(problems: Sequence[CSVProblem]) -> str:
-    rows = [
-        (str(one.line or "–"), one.column or "–", one.value, f"{one.detail} {one.hint}")
-        for one in problems[:PROBLEMS_SHOWN]
-    ]
-    more = f"\n… and {len(problems) - PROBLEMS_SHOWN} more." if len(problems) > PROBLEMS_SHOWN else ""
-    return _table(("LINE", "COLUMN", "VALUE", "PROBLEM"), rows) + more
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Text in columns. All but the last are shortened to WIDEST_CELL."""
-    cells = [head, *([*(shorten(escaped(text), WIDEST_CELL) for text in row[:-1]), escaped(row[-1])] for row in rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(head) - 1)]
-    return "\n".join(
-        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in cells
-    )
 
 
 def _base_url() -> str:

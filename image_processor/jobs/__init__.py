@@ -1,6 +1,7 @@
 """Uploads become jobs; a worker processes them. Owns threads."""
 
 from image_processor.jobs.actions import Actions
+from image_processor.jobs.bodies import ImageBody, ProductBody, StatusBody, WebhookBody
 from image_processor.jobs.deliveries import Deliveries
 from image_processor.jobs.image_job import DownloadThreads, ImageJob, ImageProcessor
 from image_processor.jobs.inbox import Inbox
@@ -10,17 +11,7 @@ from image_processor.jobs.pipeline import Pipeline
 from image_processor.jobs.queries import Queries
 from image_processor.jobs.services import Services
 from image_processor.jobs.short_queue import client_is_gone
-from image_processor.jobs.status import (
-    ImageBody,
-    ProductBody,
-    StatusBody,
-    WebhookBody,
-    image_body,
-    links,
-    live_message,
-    status_body,
-    timestamp,
-)
+from image_processor.jobs.status import image_body, links, live_message, status_body, timestamp
 from image_processor.jobs.thumbnails import Thumbnails
 from image_processor.jobs.uploads import RETRY_SECONDS, UploadOptions, Uploads, clean_name
 from image_processor.jobs.webhook import INBOX_PATH, SECRET_FORM, new_secret, valid_secret

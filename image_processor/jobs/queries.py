@@ -13,7 +13,8 @@ from typing import BinaryIO, cast
 
 from image_processor.catalogue import Catalogue, CSVLimits, TableOptions, read_catalogue, write_replacements
 from image_processor.errors import InvalidOption, NotFound, NotReady
-from image_processor.jobs.status import MAX_IMAGES, MAX_PRODUCTS, StatusBody, etag, product_bodies, status_body
+from image_processor.jobs.bodies import StatusBody
+from image_processor.jobs.status import MAX_IMAGES, MAX_PRODUCTS, etag, product_bodies, status_body
 from image_processor.store import (
     OUTPUT_NAME,
     WORKBOOK_NAME,
