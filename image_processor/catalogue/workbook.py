@@ -43,11 +43,11 @@ _CELL = re.compile(_ELEMENT % {b"name": b"c", b"place": rb"([A-Z]+)(\d+)"})
 # Cells and rows that do not say where they are.
 _NO_PLACE = re.compile(rb"<(?:\w+:)?(?:c|row)(?=[\s>/])(?![^<>]*?\sr=\")")
 _LINK = re.compile(rb"<(?:\w+:)?hyperlink\s[^<>]*>")
-_ATTRIBUTE = re.compile(rb"([\w:]+)\s*=\s*\"([^\"]*)\"")
+_ATTRIBUTE = re.compile(rb"(?<![\w:])([\w:]++)\s*+=\s*+\"([^\"<>]*+)\"")
 _FIRST_URL = re.compile(r"https?://[^\s,;|]+")
 _FORMULA_URL = re.compile(r"\b(?:IMAGE|HYPERLINK)\(\s*\"((?:[^\"]|\"\")*+)\"", re.IGNORECASE)
 _URL_FORMULAS = (b"IMAGE(", b"HYPERLINK(")
-_FORMULA = re.compile(rb"<(?:\w+:)?f\b[^>]*>([^<]*)</")
+_FORMULA = re.compile(rb"<(?:\w+:)?f\b[^<>]*+>([^<]*+)</")
 
 Place = tuple[int, int]
 
@@ -249,7 +249,7 @@ class Workbook:
             target = f"Target={quoteattr(text or '')}".encode()
             return tag[0] if text is None else re.sub(rb"Target=\"[^\"]*\"", lambda _: target, tag[0])
 
-        return re.sub(rb"<(?:\w+:)?Relationship\s[^>]*>", change, content)
+        return re.sub(rb"<(?:\w+:)?Relationship\s[^<>]*+>", change, content)
 
 
 def _changed_row(match: "re.Match[bytes]", row: int, texts: Mapping[int, str], kept: Container[Place]) -> bytes:
@@ -277,14 +277,14 @@ def _changed_row(match: "re.Match[bytes]", row: int, texts: Mapping[int, str], k
 def _changed_cell(cell: "re.Match[bytes]", text: str, keeps_text: bool) -> bytes:
     if url := _formula_url(cell[5] or b""):
         return _changed_formula(cell[0], url, text)
-    return cell[0] if keeps_text else _inline(cell[1], re.sub(rb"\s+t=\"[^\"]*\"", b"", cell[2]), text)
+    return cell[0] if keeps_text else _inline(cell[1], re.sub(rb"(?<!\s)\s++t=\"[^\"]*+\"", b"", cell[2]), text)
 
 
 def _changed_formula(cell: bytes, url: "re.Match[str]", text: str) -> bytes:
     """A cell with another URL in its formula, and in its value where that is the URL."""
     formula = url.string[: url.start(1)] + text.replace('"', '""') + url.string[url.end(1) :]
     start, end = _FORMULA.search(cell).span(1)  # type: ignore[union-attr]
-    value = re.sub(rb">%b<" % re.escape(escape(url[1]).encode()), lambda _: b">%b<" % escape(text).encode(), cell[end:])
+    value = cell[end:].replace(b">%b<" % escape(url[1]).encode(), b">%b<" % escape(text).encode())
     return cell[:start] + escape(formula).encode() + value
 
 
