@@ -34,9 +34,10 @@ _GENERAL: Final = Profile("general", ())
 _CELL_CHARS: Final = 2_000  # of a list of URLs the beginning is enough
 
 _SEPARATORS = re.compile(r"[\s,;|\"'\[\]()<>]+")
-_FILE = rf"[^\s?#]+{IMAGE_SUFFIX}(?:[?#~/]\S*)?"
-_OTHER_FILE = r"(?!\S*\.(?:pdf|docx?|xlsx?|csv|txt|zip|html?|mp[34]|m4v|mov|webm|glb|usdz)(?:[?#]|\Z))"
-_URL = re.compile(rf"{_OTHER_FILE}(?:https?:)?//[^\s/]+\.\S+", re.IGNORECASE)
+# Bounded, so that no text takes long.
+_FILE = rf"[^\s?#]{{1,1000}}{IMAGE_SUFFIX}(?:[?#~/]\S*+)?"
+_OTHER_FILE = r"(?!\S{0,500}\.(?:pdf|docx?|xlsx?|csv|txt|zip|html?|mp[34]|m4v|mov|webm|glb|usdz)(?:[?#]|\Z))"
+_URL = re.compile(rf"(?:https?:)?//{_OTHER_FILE}[^\s/]{{1,255}}\.\S++", re.IGNORECASE)
 _IMAGE_FILE = re.compile(_FILE, re.IGNORECASE)
 _IMAGE_URL = re.compile(rf"(?:https?:)?//{_FILE}", re.IGNORECASE)
 _REMARK = re.compile(r"#\s*[^\s#]")  # but `#` alone is a number
