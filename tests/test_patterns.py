@@ -178,7 +178,7 @@ def main() -> None:
         for text in attacks(pattern):
             subject = text if isinstance(pattern.pattern, str) else text.encode("latin-1", "replace")
             for method in methods:
-                result = getattr(pattern, method)(*("", subject) if method == "sub" else (subject,))
+                result = getattr(pattern, method)(*(subject[:0], subject) if method == "sub" else (subject,))
                 if method == "finditer":
                     deque(result, maxlen=0)
 
