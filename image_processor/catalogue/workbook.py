@@ -333,7 +333,9 @@ def _place(letters: bytes, row: bytes) -> Place:
 
 def _places(reference: str) -> list[Place]:
     """The places of a reference to one cell, or to a range."""
-    corners = [_place(letters.encode(), row.encode()) for letters, row in re.findall(r"([A-Z]{1,3})(\d{1,7})", reference)]
+    corners = [
+        _place(letters.encode(), row.encode()) for letters, row in re.findall(r"([A-Z]{1,3})(\d{1,7})", reference)
+    ]
     if not corners:
         return []
     (top, left), (bottom, right) = corners[0], corners[-1]
